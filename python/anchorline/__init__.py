@@ -1,0 +1,1 @@
+"""One actual state per salmon assignment and day."""
