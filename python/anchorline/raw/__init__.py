@@ -1,0 +1,1 @@
+"""The raw operational tables: what they look like, and how to make them."""
