@@ -1,0 +1,48 @@
+{#-
+  With `growth_formula: power_law`, refuses coefficients that were not fitted in that form
+  (growth model, section 6): a TGC of the cube-root form, used as it is, would multiply the
+  weight of the fish within weeks. A coefficient of 0 (eggs) is no growth, and is accepted.
+  Runs behind int_growth_parameters, whose models are those in force.
+-#}
+{% macro refuse_implausible_power_law() -%}
+    {%- if execute and growth_formula() == 'power_law' -%}
+        {%- set query -%}
+            select distinct
+                periods.tgc_model_id,
+                lifecycle_stages.lifecycle_stage_name,
+                parameters.tgc,
+                parameters.tgc * power(10, parameters.exponent_n) * power(1000, parameters.exponent_m) / 1000
+                    as daily_growth
+            from {{ ref('int_growth_parameters') }} as parameters
+            inner join {{ ref('int_scenario_periods') }} as periods
+                on
+                    parameters.batch_id = periods.batch_id
+                    and parameters.period_start_day = periods.period_start_day
+            inner join {{ ref('stg_lifecycle_stages') }} as lifecycle_stages
+                on parameters.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
+            where
+                parameters.tgc <> 0
+                and parameters.tgc * power(10, parameters.exponent_n) * power(1000, parameters.exponent_m) / 1000
+                not between {{ plausible('power_law_daily_growth', 'min_value') }}
+                and {{ plausible('power_law_daily_growth', 'max_value') }}
+            order by 1, 2
+        {%- endset -%}
+        {%- set refused = run_query(query).rows -%}
+        {%- if refused -%}
+            {%- set lines = [] -%}
+            {%- for row in refused -%}
+                {%- do lines.append(
+                    "  TGC model " ~ row[0] ~ ", stage " ~ row[1] ~ ": coefficient " ~ row[2]
+                    ~ " grows a 1 kg fish at 10 °C by " ~ "%.2f" | format(row[3] * 100) ~ " % a day"
+                ) -%}
+            {%- endfor -%}
+            {{ exceptions.raise_compiler_error(
+                "growth_formula is power_law, but these coefficients were not fitted in that form:\n"
+                ~ lines | join("\n")
+                ~ "\nGive the models coefficients and exponents of W + TGC T^n W^m, or set the var "
+                ~ "growth_formula to cube_root."
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+    select 1
+{%- endmacro %}

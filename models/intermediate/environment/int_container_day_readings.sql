@@ -1,0 +1,41 @@
+-- One row per container and day with temperature readings: their mean, and the readings out of
+-- range. Both from one pass over the biggest table there is.
+with readings as (
+    select * from {{ ref('stg_environmental_readings') }}
+),
+
+temperature_parameters as (
+    select parameter_id
+    from {{ ref('stg_environmental_parameters') }}
+    where parameter_key = 'temperature'
+),
+
+temperature_readings as (
+    select
+        readings.reading_id,
+        readings.container_id,
+        readings.reading_date,
+        readings.reading_value,
+        readings.reading_value between
+        {{ plausible('temp', 'min_value') }}::numeric
+        and {{ plausible('temp', 'max_value') }}::numeric as is_plausible
+    from readings
+    where
+        readings.parameter_id in (select parameter_id from temperature_parameters)
+        and readings.container_id is not null
+        and readings.reading_date <= {{ as_of_date() }}
+),
+
+final as (
+    select
+        container_id,
+        reading_date,
+        avg(reading_value) filter (where is_plausible) as mean_temp_c,
+        count(*) filter (where is_plausible) as reading_count,
+        array_agg(reading_id) filter (where is_plausible is not true) as rejected_reading_ids,
+        array_agg(reading_value) filter (where is_plausible is not true) as rejected_values
+    from temperature_readings
+    group by container_id, reading_date
+)
+
+select * from final

@@ -1,0 +1,95 @@
+-- One row per weight measurement: what the model expected that day, and how far the
+-- assignment's last anchor before it is away, unrounded.
+with measurements as (
+    select * from {{ ref('int_anchor_measurements') }}
+),
+
+transfer_weighings as (
+    select * from {{ ref('int_transfer_weighings') }}
+),
+
+assignments as (
+    select * from {{ ref('int_assignments') }}
+),
+
+daily_measures as (
+    select * from {{ ref('int_daily_measures') }}
+),
+
+accumulated as (
+    select
+        assignment_id,
+        state_date,
+        weight_g,
+        modelled_weight_g,
+        sum(greatest(temp_c, 0)) over assignment_days as degree_days,
+        sum(arrived_count) over assignment_days as arrived_count,
+        max(case when anchor_type is not null then state_date end) over assignment_days
+            as last_anchor_date
+    from daily_measures
+    where
+        exists (
+            select 1 from measurements
+            where measurements.assignment_id = daily_measures.assignment_id
+        )
+    window assignment_days as (partition by assignment_id order by state_date)
+),
+
+-- The model knows all fish before a move, not the large or small ones that were left behind.
+-- On the departure day there is no state: fish that leave do so before they grow.
+expected as (
+    select
+        measurements.*,
+        coalesce(transfer_weighings.mean_weight_before_g, measurements.weight_g)
+            as compared_weight_g,
+        assignments.batch_id,
+        assignments.container_id,
+        coalesce(same_day.modelled_weight_g, day_before.weight_g) as modelled_weight_g,
+        coalesce(same_day.degree_days, day_before.degree_days) as degree_days,
+        coalesce(same_day.arrived_count, day_before.arrived_count) as arrived_count,
+        day_before.last_anchor_date
+    from measurements
+    left join assignments on measurements.assignment_id = assignments.assignment_id
+    left join transfer_weighings
+        on
+            measurements.anchor_type = 'transfer'
+            and measurements.record_id = transfer_weighings.transfer_action_id
+    left join accumulated as same_day
+        on
+            measurements.assignment_id = same_day.assignment_id
+            and measurements.anchor_date = same_day.state_date
+    left join accumulated as day_before
+        on
+            measurements.assignment_id = day_before.assignment_id
+            and measurements.anchor_date - 1 = day_before.state_date
+),
+
+final as (
+    select
+        expected.batch_id,
+        expected.container_id,
+        expected.assignment_id,
+        expected.anchor_type,
+        expected.record_id,
+        expected.anchor_date,
+        expected.weight_g,
+        expected.compared_weight_g,
+        expected.sample_size,
+        expected.std_deviation_weight_g,
+        expected.anchor_status,
+        expected.exclusion_reason,
+        expected.planned_activity_id,
+        expected.modelled_weight_g,
+        expected.last_anchor_date,
+        last_anchor_days.weight_g as last_anchor_weight_g,
+        expected.degree_days - last_anchor_days.degree_days as degree_days_since_last_anchor,
+        (expected.arrived_count - last_anchor_days.arrived_count)::bigint
+            as arrived_since_last_anchor_count
+    from expected
+    left join accumulated as last_anchor_days
+        on
+            expected.assignment_id = last_anchor_days.assignment_id
+            and expected.last_anchor_date = last_anchor_days.state_date
+)
+
+select * from final

@@ -1,0 +1,76 @@
+-- One row per assignment with a state: the sums of its days, what of them was stocked or
+-- inferred, and the number of fish of its last day.
+with growth_states as (
+    select * from {{ ref('int_growth_states') }} where not is_in_transit
+),
+
+assignments as (
+    select * from {{ ref('int_assignments') }}
+),
+
+movements as (
+    select * from {{ ref('int_movements') }}
+),
+
+arrivals as (
+    select
+        to_assignment_id as assignment_id,
+        sum(fish_count) filter (where movement_type = 'stocking') as stocked_count,
+        sum(fish_count) filter (where is_inferred) as inferred_arrived_count
+    from movements
+    where to_assignment_id is not null
+    group by to_assignment_id
+),
+
+-- What leaves on the departure day is in int_departure_days.
+inferred_departures as (
+    select
+        movements.from_assignment_id as assignment_id,
+        sum(movements.fish_count) as inferred_departed_count
+    from movements
+    inner join assignments on movements.from_assignment_id = assignments.assignment_id
+    where
+        movements.is_inferred
+        and movements.departed_date <= assignments.last_active_date
+    group by movements.from_assignment_id
+),
+
+summed as (
+    select
+        growth_states.assignment_id,
+        max(growth_states.state_date) as last_state_date,
+        sum(growth_states.arrived_count) as arrived_count,
+        sum(growth_states.departed_count) as departed_count,
+        sum(growth_states.mortality_count) as mortality_count,
+        sum(growth_states.count_adjustment) as count_adjustment,
+        max(
+            case
+                when growth_states.state_date = assignments.last_active_date
+                    then growth_states.population
+            end
+        ) as last_population
+    from growth_states
+    inner join assignments on growth_states.assignment_id = assignments.assignment_id
+    group by growth_states.assignment_id
+),
+
+final as (
+    select
+        summed.assignment_id,
+        summed.last_state_date,
+        coalesce(arrivals.stocked_count, 0)::bigint as stocked_count,
+        coalesce(arrivals.inferred_arrived_count, 0)::bigint as inferred_arrived_count,
+        summed.arrived_count::bigint as arrived_count,
+        coalesce(inferred_departures.inferred_departed_count, 0)::bigint
+            as inferred_departed_count,
+        summed.departed_count::bigint as departed_count,
+        summed.mortality_count::bigint as mortality_count,
+        summed.count_adjustment::bigint as count_adjustment,
+        summed.last_population
+    from summed
+    left join arrivals on summed.assignment_id = arrivals.assignment_id
+    left join inferred_departures
+        on summed.assignment_id = inferred_departures.assignment_id
+)
+
+select * from final
