@@ -1,0 +1,28 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean env
+.NOTPARALLEL:
+
+# finds or downloads uv and runs it; needs nothing but Python
+PYTHON ?= python3
+UV := $(PYTHON) tools/get_uv.py
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: ## embedded database, demo farm, dbt build, summary
+	@$(UV) run --locked anchorline demo run
+
+test: lint ## lint, Python tests, and the whole build on a throw-away database
+	@$(UV) run --locked pytest
+
+lint: ## ruff, mypy and sqlfluff
+	@$(UV) run --locked sh -c "ruff format --check . && ruff check . && mypy && sqlfluff lint"
+
+bench: ## how fast the models build
+	@$(UV) run --locked anchorline bench
+
+env: ## print the shell environment for dbt and psql, to be evaluated
+	@$(UV) run --locked anchorline env
+
+clean: ## stop the server and remove everything that was made here
+	@$(PYTHON) tools/clean.py

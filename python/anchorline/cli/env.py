@@ -1,0 +1,50 @@
+"""`anchorline env`: the shell environment for dbt and psql."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from anchorline import console
+from anchorline.database import project_server
+
+
+@click.command()
+def env() -> None:
+    r"""Print what a shell needs so that plain `dbt build` works.
+
+    Puts the programs of the locked environment on the PATH and tells dbt and libpq where the
+    embedded database is. The targets dev and prod take the usual PG* variables beside it.
+
+    \b
+    Examples:
+      eval "$(make -s env)"
+      eval "$(anchorline env)"
+      dbt build
+      PGHOST=db PGDATABASE=farm dbt build --target dev
+    """
+    for name, value in exports().items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    if not project_server().passfile.is_file():
+        console.note(
+            "there is no embedded database yet. Run `anchorline db start`, then this again: only "
+            "then is its port known."
+        )
+
+
+def exports() -> dict[str, str]:
+    """Return the variables and their values, PATH among them."""
+    programs = str(Path(sys.executable).parent)
+    found = os.environ.get("PATH", "").split(os.pathsep)
+    # once, and in front, also when the environment is evaluated again
+    path = os.pathsep.join([programs, *(entry for entry in found if entry not in (programs, ""))])
+    server = project_server()
+    variables = server.environment()
+    if not server.passfile.is_file():
+        # a port named here would be a fixed one for `anchorline db start`
+        del variables["ANCHORLINE_DB_PORT"]
+    return {"PATH": path, **variables}

@@ -1,0 +1,113 @@
+"""A throw-away PostgreSQL for all tests: the embedded server, in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from anchorline.database import EmbeddedServer
+
+_VARIABLES = (
+    "ANCHORLINE_DATA_DIR",
+    "ANCHORLINE_DB_HOST",
+    "ANCHORLINE_DB_PORT",
+    "ANCHORLINE_PROJECT_DIR",
+    "DBT_TARGET",
+    "PGDATABASE",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGOPTIONS",
+    "PGPASSFILE",
+    "PGPASSWORD",
+    "PGPORT",
+    "PGSERVICE",
+    "PGSSLMODE",
+    "PGUSER",
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment() -> Iterator[None]:
+    """Keep the databases that the caller's environment names out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _VARIABLES:
+            patch.delenv(name, raising=False)
+        yield
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """A running embedded server that is gone after the tests."""
+    # a short path with a blank in it
+    folder = Path(tempfile.mkdtemp(prefix="anchorline test "))
+    server = EmbeddedServer(folder / "data", port=free_port(), durable=False)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def make_database(server: EmbeddedServer) -> Callable[[], str]:
+    """Make a fresh, empty database per call; returns its libpq URL (owner `anchorline`)."""
+    numbers = count(1)
+
+    def make() -> str:
+        name = f"test_{next(numbers)}"
+        with server.admin_connection() as connection:
+            connection.execute(f"create database {name} owner anchorline")
+        return server.url(name, with_password=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def database_environment() -> Callable[[str], dict[str, str]]:
+    """Turn a libpq URL into the variables that dbt's targets dev and prod read."""
+
+    def environment(url: str) -> dict[str, str]:
+        parameters = psycopg.conninfo.conninfo_to_dict(url)
+        return {
+            "PGHOST": str(parameters["host"]),
+            "PGPORT": str(parameters["port"]),
+            "PGUSER": str(parameters["user"]),
+            "PGPASSWORD": str(parameters["password"]),
+            "PGDATABASE": str(parameters["dbname"]),
+        }
+
+    return environment
+
+
+@pytest.fixture
+def use_database(
+    monkeypatch: pytest.MonkeyPatch,
+    database_environment: Callable[[str], dict[str, str]],
+) -> Callable[[str], None]:
+    """Point the PG* variables at a database, for commands with `--target prod`."""
+
+    def use(url: str) -> None:
+        for name, value in database_environment(url).items():
+            monkeypatch.setenv(name, value)
+
+    return use
+
+
+def pytest_report_header() -> str:
+    return f"user: {'root' if os.geteuid() == 0 else os.geteuid()}"

@@ -1,0 +1,207 @@
+"""The tools that must work before there is an environment: get_uv, clean, the Makefile."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def get_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tool, in a project with a blank in its path, on a machine without uv."""
+    tools = tmp_path / "a project" / "tools"
+    tools.mkdir(parents=True)
+    shutil.copy(PROJECT / "tools" / "get_uv.py", tools)
+    spec = importlib.util.spec_from_file_location("get_uv", tools / "get_uv.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    return module
+
+
+@contextlib.contextmanager
+def mirror(get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve a package index with a wheel of a uv that only knows its version."""
+    path, _ = get_uv.wheel_for_this_machine()
+    name = path.rpartition("/")[2]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(
+            f"uv-{get_uv.VERSION}.data/scripts/uv", f"#!/bin/sh\necho 'uv {get_uv.VERSION}'\n"
+        )
+    wheel = content.getvalue()
+    digest = hashlib.sha256(wheel).hexdigest()
+    monkeypatch.setattr(get_uv, "wheel_for_this_machine", lambda: (path, digest))
+    pages = {
+        "/simple/uv/": f'<a href="../../files/{name}#sha256={digest}">{name}</a>'.encode(),
+        f"/files/{name}": wheel,
+    }
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = pages.get(self.path)
+            self.send_response(200 if page else 404)
+            self.end_headers()
+            self.wfile.write(page or b"")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+        server.shutdown()
+
+
+def test_uv_is_downloaded_from_a_mirror_once(
+    get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mirror(get_uv, monkeypatch) as index:
+        monkeypatch.setenv("UV_INDEX_URL", index)
+        threads = [threading.Thread(target=get_uv.download_uv) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    capsys.readouterr()
+    assert get_uv.main([]) == 0  # the mirror is gone: it is there already
+    shown = capsys.readouterr()
+    uv = Path(shown.out.strip())
+    assert uv == get_uv.own_uv()
+    assert shown.err == ""
+    assert [entry.name for entry in uv.parent.iterdir()] == ["uv"]
+    assert get_uv.uv_environment(uv)["UV_CACHE_DIR"] == str(get_uv.FOLDER / "cache")
+
+
+def test_damaged_download_is_refused(
+    get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mirror(get_uv, monkeypatch) as index:
+        path, _ = get_uv.wheel_for_this_machine()
+        monkeypatch.setattr(get_uv, "wheel_for_this_machine", lambda: (path, "0" * 64))
+        monkeypatch.setenv("PIP_INDEX_URL", index)
+        assert get_uv.main([]) == 1
+    assert "damaged or not the real one" in capsys.readouterr().err
+    assert list(get_uv.own_uv().parent.iterdir()) == []
+
+
+def test_no_network_is_one_line(
+    get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UV_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
+    assert get_uv.main(["sync"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # "Downloading ..." and what went wrong
+    assert "could not be downloaded from 127.0.0.1" in lines[1]
+    assert "put it on the PATH" in lines[1]
+    assert "secret" not in lines[1]
+
+
+def test_unknown_machine_is_one_line(
+    get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(get_uv.platform, "machine", lambda: "riscv64")
+    assert get_uv.main([]) == 1
+    assert "riscv64" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "library", "expected"),
+    [
+        ("Linux", "x86_64", "glibc", "manylinux_2_17_x86_64"),
+        ("Linux", "x86_64", "", "musllinux_1_1_x86_64"),
+        ("Linux", "aarch64", "glibc", "musllinux_1_1_aarch64"),
+        ("Linux", "arm64", "", "musllinux_1_1_aarch64"),
+        ("Darwin", "arm64", "", "macosx_11_0_arm64"),
+        ("Darwin", "x86_64", "", "macosx_10_12_x86_64"),
+    ],
+)
+def test_wheel_fits_the_machine(
+    get_uv: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str,
+    library: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(get_uv.platform, "system", lambda: system)
+    monkeypatch.setattr(get_uv.platform, "machine", lambda: machine)
+    monkeypatch.setattr(get_uv.platform, "libc_ver", lambda: (library, ""))
+    path, digest = get_uv.wheel_for_this_machine()
+    assert expected in path
+    assert f"uv-{get_uv.VERSION}-" in path
+    assert len(digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("uv 0.9.8", True), ("uv 0.13.8 (x86_64)", True), ("uv 0.9.7", False), ("no uv", False)],
+)
+def test_old_uv_is_not_used(get_uv: ModuleType, tmp_path: Path, said: str, expected: bool) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\necho '{said}'\n")
+    uv.chmod(0o755)
+    assert get_uv.is_new_enough(str(uv)) is expected
+
+
+def test_old_python_is_one_line(
+    get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\nexit 2\n")
+    uv.chmod(0o755)
+    monkeypatch.delenv("UV_PYTHON_DOWNLOADS", raising=False)
+    with pytest.raises(get_uv.CannotGetUvError, match=r"Python 3\.11 to 3\.14 is needed"):
+        get_uv.check_python(uv, get_uv.uv_environment(uv))
+
+
+def test_makefile_lists_its_targets() -> None:
+    shown = subprocess.run(["make", "-s"], cwd=PROJECT, capture_output=True, text=True).stdout
+    named = [line.split()[1] for line in shown.splitlines()]
+    assert named == ["help", "demo", "test", "lint", "bench", "env", "clean"]
+
+
+def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
+    project = tmp_path / "a project"
+    for part in ("tools", "python/anchorline"):
+        shutil.copytree(PROJECT / part, project / part)
+    shutil.copy(PROJECT / "Makefile", project)
+    kept = sorted(
+        path for path in project.rglob("*") if "__pycache__" not in path.parts and path.is_file()
+    )
+    for made in (".venv/bin", ".uv", "target", "logs", ".anchorline", "python/__pycache__"):
+        (project / made).mkdir(parents=True)
+        (project / made / "file").write_text("")
+    done = subprocess.run(
+        ["make", "-s", "clean"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(path for path in project.rglob("*") if path.is_file()) == kept
