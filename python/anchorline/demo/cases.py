@@ -1,0 +1,117 @@
+"""Every special case that the demo farm holds, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CASES: Final[dict[str, str]] = {
+    # what weighs fish
+    "growth_sample": "Growth samples differ in size and spread",
+    "two_samples_one_day": "Two growth samples of one assignment on one day",
+    "superseded_anchor": "A growth sample on the day of a measured transfer",
+    "measured_transfer_average": "A measured transfer of average fish",
+    "measured_transfer_largest": "A measured transfer of the largest fish",
+    "measured_transfer_smallest": "A measured transfer of the smallest fish",
+    "vaccination_individuals": "A vaccination that weighed individual fish",
+    "vaccination_mean_only": "A vaccination whose sampling has a mean and no individual fish",
+    "vaccination_without_weighing": "A vaccination that weighed no fish",
+    "health_sampling_unlinked": "A health sampling that no treatment refers to",
+    "manual_anchor": "A weight entered by hand",
+    "excluded_sample": "A bad growth sample that somebody excluded",
+    "departure_day_sample": "A growth sample dated on the departure day",
+    # water
+    "sensor_gap": "Days without a temperature reading between measured days",
+    "no_sensor": "A stay without any temperature reading",
+    "several_readings_a_day": "Several temperature readings a day",
+    "parameter_named_capitalised": "The temperature parameter is called Temperature",
+    "parameter_named_lower_case": "A second temperature parameter is called temperature",
+    "unnamed_readings": "Readings that name container and time, but no batch or assignment",
+    # movements
+    "transfer_whole": "All fish of a container move to an empty one",
+    "transfer_split": "The fish of one container move to two",
+    "transfer_merge": "The fish of two containers move to one",
+    "transfer_return": "Fish move to another container, and some of them back later",
+    "one_day_chain": "Tank to vessel to pens on one day",
+    "transfer_missing": "A container was filled by a transfer that nobody recorded",
+    "transfer_missing_as_mortality": (
+        "Tanks split into twice as many pens: half recorded, half booked as transfer mortality"
+    ),
+    "transfer_late": "A transfer executed the day after its source's departure",
+    "transfer_pending": "A planned transfer that has not been executed",
+    "over_transfer": "More fish counted out of a container than were booked into it",
+    "two_stockings": "A batch stocked by deliveries on two days",
+    "transfer_between_batches": "Fish of one batch join another batch",
+    "mixed_batch": "A MIXED batch without scenario, from fish of two batches",
+    "partial_harvest": "A harvest of some of a pen's fish",
+    "full_harvest": "A last harvest: the assignment ends without departure date",
+    "population_count_kept": "A finished assignment whose population_count holds what was left",
+    "population_count_lowered": "A finished assignment whose population_count is 0",
+    # deaths and feed
+    "deaths_unrecorded": "Days on which nobody recorded deaths",
+    "deaths_zero": "Days with a recorded 0",
+    "deaths_only_when_any": "A batch for which only days with deaths are written down",
+    "deaths_batch_alone": "Deaths recorded for the batch alone",
+    "deaths_two_rows": "Two rows of deaths of one assignment and day",
+    "health_deaths_assignment": "Deaths in health_mortalityrecord that name the assignment",
+    "health_deaths_container": "Deaths in health_mortalityrecord that name only the container",
+    "health_deaths_batch": "Deaths in health_mortalityrecord that name only the batch",
+    "health_deaths_beside": "health_mortalityrecord repeats deaths that are recorded already",
+    "departure_day_deaths": "Deaths dated on the departure day",
+    "feed_container_batch": "Feed that names container and batch, but no assignment",
+    "departure_day_feed": "Feed dated on the departure day",
+    # scenarios, planning, names, calendar
+    "batch_without_scenario": "A batch without scenario: the baseline applies",
+    "scenario_model_change": "A scenario whose models change on a day",
+    "pinned_run": "A batch pinned to a projection run of its second scenario",
+    "not_pinned": "A batch that is not pinned: its first scenario applies",
+    "tgc_divided_by_1000": "A TGC stored divided by 1000 (0.00245)",
+    "tgc_per_1000": "A TGC stored per 1000 (2.45)",
+    "stage_override_folded": "A stage override that names its stage in other letters",
+    "stage_constraints": "A scenario with stage constraints",
+    "mortality_weekly": "A mortality model with a weekly rate",
+    "planned_activity": "A planned activity",
+    "planned_activity_transfer": "A transfer workflow that carries out a planned activity",
+    "template_day_offset": "An activity template triggered by the day of life",
+    "template_weight_threshold": "An activity template triggered by weight",
+    "template_stage_transition": "An activity template triggered by a stage",
+    "template_genetic_threshold": "An activity template triggered by genetics",
+    "odd_name": "A name with quotes, apostrophes or non-Latin letters",
+    "leap_day": "A life that holds the 29th of February",
+    "trouble_batch": "A batch with rows that cannot be true beside good ones",
+    # rows that cannot be true
+    "bad_weight_zero": "A growth sample of 0 g",
+    "bad_weight_negative": "A growth sample below 0 g",
+    "bad_weight_too_large": "A growth sample above 50 kg",
+    "bad_sample_outside_assignment": "A growth sample after the departure",
+    "bad_sample_in_future": "A growth sample after the day of the load",
+    "bad_death_count_negative": "A death count below 0",
+    "bad_death_without_fish": "Deaths of a batch on a day on which it has no fish",
+    "bad_death_outside_assignment": "Deaths before the assignment begins",
+    "bad_feed_negative": "Feed below 0 kg",
+    "bad_feed_in_future": "Feed after the day of the load",
+    "bad_creation_count_negative": "A delivery of fewer than 0 eggs",
+    "bad_transfer_without_source": "A transfer whose source does not exist",
+    "bad_transfer_into_itself": "A transfer from an assignment into itself",
+    "bad_transfer_without_date": "A completed transfer without a date",
+    "bad_transfer_count_negative": "A transfer of fewer than 0 fish",
+    "bad_transfer_cycle": "Transfers in a circle among assignments that begin that day",
+    "bad_selection_method": "An unknown selection method",
+    "bad_departure_before_assignment": "A departure before the assignment",
+    "bad_overlapping_assignment": "An assignment of a batch and container that overlaps another",
+    "bad_stage_missing": "An assignment whose stage does not exist",
+    "bad_scenario_model_missing": "A scenario whose TGC model does not exist",
+    "bad_temperature": "A temperature that water cannot have",
+    "bad_treatment_other_batch": "A treatment whose sampling belongs to another batch",
+    "bad_treatment_too_far": "A treatment more than a day from its sampling",
+}
+
+READING_CASES: Final = frozenset(
+    {
+        "sensor_gap",
+        "no_sensor",
+        "several_readings_a_day",
+        "unnamed_readings",
+        "bad_temperature",
+    }
+)
+"""Cases that a farm without readings cannot show."""
