@@ -1,0 +1,115 @@
+"""`anchorline bench`: how fast the models build."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+
+from anchorline import console
+from anchorline.bench import BenchReport, run_bench
+from anchorline.cli.options import target_option
+
+
+@click.command()
+@click.option("--batches", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default="2026-01-31",
+    show_default="2026-01-31",
+    metavar="DATE",
+    help="The farm's last day: fixed, so that runs can be compared.",
+)
+@click.option("--without-readings", is_flag=True, help="Leave out the sensors' readings.")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--most", type=click.IntRange(1), default=12, show_default=True, help="Models shown.")
+@click.option("--keep", is_flag=True, help="Keep the database that was made for it.")
+@target_option
+def bench(
+    batches: int,
+    seed: int,
+    as_of: datetime,
+    without_readings: bool,
+    repeats: int,
+    most: int,
+    keep: bool,
+    target: str,
+) -> None:
+    r"""Measure how fast the models build.
+
+    Loads a demo farm into a database of its own on the target's server, builds all models
+    without tests, then times the recursion alone beside writing its own result: that ratio
+    survives a busy machine, the seconds do not. The database is dropped at the end.
+
+    \b
+    Examples:
+      anchorline bench
+      anchorline bench --batches 145 --without-readings
+      PGHOST=db anchorline bench --target dev
+    """
+    parameters, server = _server(target)
+    with closing(server):
+        report = run_bench(
+            server,
+            parameters,
+            batches=batches,
+            as_of=as_of.date(),
+            seed=seed,
+            readings=not without_readings,
+            repeats=repeats,
+            tell=console.say,
+            keep=keep,
+        )
+    _print(report, most)
+
+
+def _server(target: str) -> tuple[dict[str, Any], Any]:
+    """Return the parameters for dbt and a connection that may create databases."""
+    from anchorline.connection import connect, connection_parameters
+
+    if target == "embedded":
+        from anchorline.cli.db import start_server
+
+        embedded = start_server()
+        parameters = connection_parameters(target)
+        parameters.pop("sslmode", None)
+        return parameters, embedded.admin_connection()
+    return connection_parameters(target), connect(target, autocommit=True)
+
+
+def _print(report: BenchReport, most: int) -> None:
+    table = Table(
+        title=f"Models, slowest first: {report.farm}", box=box.SIMPLE, title_justify="left"
+    )
+    table.add_column("Model")
+    table.add_column("Layer")
+    for name in ("Seconds", "Rows", "Rows/s"):
+        table.add_column(name, justify="right")
+    slowest = sorted(report.models, key=lambda model: -model.seconds)
+    for model in slowest[:most]:
+        table.add_row(
+            model.name,
+            model.layer,
+            f"{model.seconds:.2f}",
+            "" if model.rows is None else f"{model.rows:,}",
+            "" if model.rows_per_second is None else f"{model.rows_per_second:,.0f}",
+        )
+    rest = slowest[most:]
+    if rest:
+        table.add_row(f"{len(rest)} more", "", f"{sum(m.seconds for m in rest):.2f}", "", "")
+    console.out.print(table)
+    engine = report.engine
+    console.out.print(
+        f"Farm loaded in {report.load_seconds:.1f} s, models built in {report.build_seconds:.1f} s "
+        f"({len(report.models)} models)\n"
+        f"Engine alone: {engine.rows:,} states in {engine.recursion_seconds:.2f} s, "
+        f"{engine.rows / engine.recursion_seconds:,.0f} states/s\n"
+        f"Writing its result (create table as): {engine.copy_seconds:.2f} s\n"
+        f"Engine / create table as: {engine.ratio:.1f}"
+    )
