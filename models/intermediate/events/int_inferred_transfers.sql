@@ -152,7 +152,7 @@ divided as (
             and received.assignment_date = remainders.arrived_date
 ),
 
-final as (
+shared as (
     select
         source_assignment_id,
         dest_assignment_id,
@@ -162,6 +162,11 @@ final as (
             'received_count', 'whole', 'remainder', 'dest_assignment_id', 'source_assignment_id'
         ) }})::bigint as fish_count
     from divided
+),
+
+-- From a source whose share is less than half a fish nothing is inferred.
+final as (
+    select * from shared where fish_count > 0
 )
 
 select * from final

@@ -89,7 +89,9 @@ step as (
         ),
 
         clock as materialized (
-            select today from yesterday where assignment_id = 0
+            select today from yesterday
+            where assignment_id = 0
+            limit 1
         ),
 
         arriving as (
@@ -114,10 +116,13 @@ step as (
                 movements.fish_count,
                 movements.weight_g,
                 movements.is_inferred
-            from movements
-            where
-                movements.from_assignment_id is null
-                and movements.arrived_date = (select clock.today from clock)
+            -- Joined: over a constant row PostgreSQL does not compute `= (select today ...)`
+            -- anew in each pass.
+            from clock
+            inner join movements
+                on
+                    movements.from_assignment_id is null
+                    and clock.today = movements.arrived_date
         ),
 
         arrived as (
