@@ -1,6 +1,9 @@
 -- One row per batch, period between model changes and lifecycle stage of the batch's species:
 -- every parameter of the growth model that depends on the stage the fish have reached.
 {{ config(post_hook="{{ refuse_implausible_power_law() }}") }}
+{%- set baseline_coefficient
+    = 'baseline_stages.tgc' if growth_formula() == 'cube_root'
+    else 'baseline_stages.power_law_coefficient' %}
 
 with periods as (
     select * from {{ ref('int_scenario_periods') }}
@@ -64,8 +67,7 @@ found as (
         stages.lifecycle_stage_id,
         stages.next_lifecycle_stage_id,
         case
-            when stages.tgc_model_id is null
-                then baseline_stages.{{ 'tgc' if growth_formula() == 'cube_root' else 'power_law_coefficient' }}
+            when stages.tgc_model_id is null then {{ baseline_coefficient }}
             else coalesce(tgc_model_stages.tgc_value, tgc_models.tgc_value)
         end as stored_tgc,
         coalesce(tgc_model_stages.exponent_n, tgc_models.exponent_n, baseline_stages.exponent_n)

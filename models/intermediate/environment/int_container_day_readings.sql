@@ -21,7 +21,9 @@ temperature_readings as (
         and {{ plausible('temp', 'max_value') }}::numeric as is_plausible
     from readings
     where
-        readings.parameter_id in (select parameter_id from temperature_parameters)
+        readings.parameter_id in (
+            select temperature_parameters.parameter_id from temperature_parameters
+        )
         and readings.container_id is not null
         and readings.reading_date <= {{ as_of_date() }}
 ),

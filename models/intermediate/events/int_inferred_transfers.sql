@@ -16,13 +16,8 @@ creation_actions as (
     select * from {{ ref('int_creation_actions_checked') }} where reject_reason is null
 ),
 
-harvested as (
-    select
-        assignment_id,
-        sum(fish_count)::bigint as harvested_count
-    from {{ ref('int_harvest_lots_checked') }}
-    where reject_reason is null
-    group by assignment_id
+harvests as (
+    select * from {{ ref('int_harvest_lots_checked') }} where reject_reason is null
 ),
 
 newcomers as (
@@ -72,27 +67,45 @@ left_by_transfer as (
         source_assignment_id as assignment_id,
         (array_agg(source_population_before order by departed_date, transfer_action_id))[1]
             as first_population_before,
+        min(departed_date) as first_departed_date,
         sum(transferred_count + {{ accepted_transfer_mortality() }})::bigint as left_count
     from transfers
     group by source_assignment_id
 ),
 
+-- A harvest before the first transfer is not in that transfer's source_population_before.
+harvested_since as (
+    select
+        left_by_transfer.assignment_id,
+        sum(harvests.fish_count)::bigint as harvested_count
+    from left_by_transfer
+    inner join harvests
+        on
+            left_by_transfer.assignment_id = harvests.assignment_id
+            and left_by_transfer.first_departed_date <= harvests.harvest_date
+    group by left_by_transfer.assignment_id
+),
+
+-- What nobody saw leave. Of a source that ended by harvest nothing is known to be left.
 remainders as (
     select
         sources.*,
         greatest(
             case
                 when left_by_transfer.first_population_before is not null
-                    then left_by_transfer.first_population_before - left_by_transfer.left_count
+                    then
+                        left_by_transfer.first_population_before
+                        - left_by_transfer.left_count
+                        - coalesce(harvested_since.harvested_count, 0)
+                when rebuilt_counts.rebuilt_from = 'harvest' then 0
                 else rebuilt_counts.rebuilt_count - coalesce(left_by_transfer.left_count, 0)
-            end
-            - coalesce(harvested.harvested_count, 0),
+            end,
             0
         ) as left_over
     from sources
     inner join rebuilt_counts on sources.assignment_id = rebuilt_counts.assignment_id
     left join left_by_transfer on sources.assignment_id = left_by_transfer.assignment_id
-    left join harvested on sources.assignment_id = harvested.assignment_id
+    left join harvested_since on sources.assignment_id = harvested_since.assignment_id
 ),
 
 offers as (

@@ -46,6 +46,13 @@ transfer_actions as (
     where reject_reason is null
 ),
 
+-- An excluded measurement is not used for the fish that moved, either.
+excluded_weighings as (
+    select record_id
+    from {{ ref('stg_anchor_exclusions') }}
+    where anchor_type = 'transfer'
+),
+
 transfers as (
     select
         'transfer' as movement_type,
@@ -54,7 +61,11 @@ transfers as (
         departed_date,
         arrived_date,
         transferred_count as fish_count,
-        measured_avg_weight_g as weight_g,
+        case
+            when transfer_action_id not in (
+                select excluded_weighings.record_id from excluded_weighings
+            ) then measured_avg_weight_g
+        end as weight_g,
         'batch_transferaction' as raw_table,
         transfer_action_id as record_id
     from transfer_actions

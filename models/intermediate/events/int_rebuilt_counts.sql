@@ -84,7 +84,7 @@ deaths_counted as (
     inner join deaths
         on
             counted.assignment_id = deaths.assignment_id
-            and deaths.event_date <= counted.last_counted_date
+            and counted.last_counted_date >= deaths.event_date
     group by counted.assignment_id
 ),
 
@@ -112,8 +112,8 @@ later_arrivals as (
     inner join arrivals
         on
             counted.assignment_id = arrivals.assignment_id
-            and arrivals.arrived_date > counted.assignment_date
-            and arrivals.arrived_date <= counted.last_counted_date
+            and counted.assignment_date < arrivals.arrived_date
+            and counted.last_counted_date >= arrivals.arrived_date
     group by counted.assignment_id
 ),
 

@@ -65,7 +65,10 @@ located as (
                 records.event_date < active_there.departure_date
                 or (
                     active_there.departure_date is null
-                    and (active_there.end_date is null or records.event_date <= active_there.end_date)
+                    and (
+                        active_there.end_date is null
+                        or records.event_date <= active_there.end_date
+                    )
                 )
             )
     left join batches on records.batch_id = batches.batch_id

@@ -127,7 +127,9 @@ final as (
         end as reject_reason,
         case
             when not possible.has_source then possible.source_assignment_id::text
-            when not possible.has_destination or possible.source_assignment_id = possible.dest_assignment_id
+            when
+                not possible.has_destination
+                or possible.source_assignment_id = possible.dest_assignment_id
                 then possible.dest_assignment_id::text
             when possible.transferred_count < 0 then possible.transferred_count::text
             when possible.mortality_during_transfer < 0

@@ -1,5 +1,6 @@
 -- One row per assignment and day on which fish leave it: their number, and a fingerprint of
--- where they go. The day is that of their arrival: until then fish in transit count at their source.
+-- where they go. The day is that of their arrival: until then fish in transit count at their
+-- source.
 select
     from_assignment_id,
     arrived_date,

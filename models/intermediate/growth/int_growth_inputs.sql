@@ -63,7 +63,15 @@ stage_caps as (
     select * from {{ ref('int_stage_caps') }}
 ),
 
--- The days of a profile, held at both ends.
+profile_spans as (
+    select distinct
+        temperature_profile_id,
+        first_day,
+        last_day
+    from profile_temperatures
+),
+
+-- Beyond a profile's days its first or last one is held.
 days as (
     select
         active_days.*,
@@ -71,7 +79,10 @@ days as (
         periods.profile_id,
         case
             when active_days.is_in_transit then null
-            else least(greatest(active_days.day_number, spans.first_day), spans.last_day)
+            else least(
+                greatest(active_days.day_number, profile_spans.first_day),
+                profile_spans.last_day
+            )
         end as profile_day
     from active_days
     inner join periods
@@ -82,14 +93,8 @@ days as (
                 periods.next_period_start_day is null
                 or greatest(active_days.day_number, 1) < periods.next_period_start_day
             )
-    left join (
-        select distinct
-            temperature_profile_id,
-            first_day,
-            last_day
-        from profile_temperatures
-    ) as spans
-        on periods.profile_id = spans.temperature_profile_id
+    left join profile_spans
+        on periods.profile_id = profile_spans.temperature_profile_id
 ),
 
 joined as (

@@ -370,8 +370,8 @@ step as (
             null as arrived_biomass_kg,
             null as is_death_record_rejected,
             null as is_in_transit
-        from starts
-        where starts.state_date = (select clock.today from clock)
+        from clock
+        inner join starts on clock.today = starts.state_date
 
         union all
 

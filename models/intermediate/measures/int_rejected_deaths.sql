@@ -6,7 +6,7 @@ with deaths as (
 ),
 
 growth_states as (
-    select * from {{ ref('int_growth_states') }}
+    select * from {{ ref('int_growth_states') }} where not is_in_transit
 ),
 
 rejected_of_assignments as (

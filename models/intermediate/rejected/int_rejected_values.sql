@@ -65,7 +65,13 @@ source_populations as (
         'negative count' as reason,
         source_population_before::text as value
     from {{ ref('stg_transfer_actions') }}
-    where source_population_before < 0 and transfer_status = 'COMPLETED'
+    where
+        source_population_before < 0
+        and transfer_action_id in (
+            select used.transfer_action_id
+            from {{ ref('int_transfer_actions_checked') }} as used
+            where used.reject_reason is null
+        )
 ),
 
 pins as (
@@ -80,6 +86,20 @@ pins as (
     where
         batches.pinned_projection_run_id is not null
         and batch_scenarios.scenario_source <> 'pinned_run'
+
+    union all
+
+    select
+        'batch_batch' as table_name,
+        batches.batch_id as record_id,
+        'pinned scenario is missing or rejected' as reason,
+        batches.pinned_scenario_id::text as value
+    from {{ ref('stg_batches') }} as batches
+    inner join {{ ref('int_batch_scenarios') }} as batch_scenarios
+        on batches.batch_id = batch_scenarios.batch_id
+    where
+        batches.pinned_scenario_id is not null
+        and batch_scenarios.scenario_source not in ('pinned_run', 'pinned_scenario')
 ),
 
 final as (
