@@ -7,13 +7,20 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from anchorline.build import dbt_build
+from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
+
+AS_OF = date(2025, 9, 30)
+"""The last day of the demo farm that is built for the tests."""
 
 _VARIABLES = (
     "ANCHORLINE_DATA_DIR",
@@ -79,6 +86,21 @@ def make_database(server: EmbeddedServer) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
+def copy_database(server: EmbeddedServer) -> Callable[[str], str]:
+    """Copy a database, which nobody may be connected to; returns the copy's URL."""
+    numbers = count(1)
+
+    def copy(url: str) -> str:
+        name = f"copy_{next(numbers)}"
+        original = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with server.admin_connection() as connection:
+            connection.execute(f"create database {name} template {original} owner anchorline")
+        return server.url(name, with_password=True)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
 def database_environment() -> Callable[[str], dict[str, str]]:
     """Turn a libpq URL into the variables that dbt's targets dev and prod read."""
 
@@ -107,6 +129,37 @@ def use_database(
             monkeypatch.setenv(name, value)
 
     return use
+
+
+@dataclass(frozen=True)
+class BuiltDemo:
+    """A database with the demo farm and its marts, and the folder of dbt's artifacts."""
+
+    url: str
+    target_folder: Path
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def built_demo(
+    make_database: Callable[[], str],
+    database_environment: Callable[[str], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> BuiltDemo:
+    """The demo farm and all that dbt builds and tests on it, once. Tests only read it."""
+    url = make_database()
+    folder = tmp_path_factory.mktemp("dbt")
+    environment = {
+        **database_environment(url),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        load_demo("prod", batches=8, as_of=AS_OF, seed=1)
+        dbt_build("prod", variables={"as_of_date": AS_OF.isoformat()})
+    return BuiltDemo(url, folder / "target", environment)
 
 
 def pytest_report_header() -> str:
