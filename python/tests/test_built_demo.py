@@ -166,9 +166,7 @@ def test_no_mart_is_replaced_when_a_test_upstream_fails(
 ) -> None:
     """A weight that jumps by more than 30 % a day fails a test between the engine and the marts."""
     with psycopg.connect(copied_demo) as connection:
-        connection.execute(
-            "update scenario_tgc_model_stage set tgc_value = 90 where tgc_value > 0"
-        )
+        connection.execute("update scenario_tgc_model_stage set tgc_value = 90 where tgc_value > 0")
     before = _fingerprint(copied_demo)
     with pytest.raises(AnchorlineError) as raised:
         _build(copied_demo, database_environment(copied_demo))
