@@ -13,6 +13,15 @@
 {%- endmacro %}
 
 
+{#- Whether an assignment (a row of int_assignments) is active on a day; its departure day is none. -#}
+{% macro is_active_on(event_date, assignment) -%}
+    {{ event_date }} >= {{ assignment }}.assignment_date
+    and {{ event_date }} < coalesce(
+        {{ assignment }}.departure_date, {{ assignment }}.end_date + 1, 'infinity'::date
+    )
+{%- endmacro %}
+
+
 {#- Branches of a `case` that say why a weight in g cannot be true. -#}
 {% macro reject_implausible_weight(weight_g) -%}
     when {{ weight_g }} is null then 'no weight'

@@ -30,17 +30,7 @@ located as (
             feeding_events.assignment_id is null
             and feeding_events.batch_id = active_there.batch_id
             and feeding_events.container_id = active_there.container_id
-            and feeding_events.feeding_date >= active_there.assignment_date
-            and (
-                feeding_events.feeding_date < active_there.departure_date
-                or (
-                    active_there.departure_date is null
-                    and (
-                        active_there.end_date is null
-                        or feeding_events.feeding_date <= active_there.end_date
-                    )
-                )
-            )
+            and {{ is_active_on('feeding_events.feeding_date', 'active_there') }}
 ),
 
 final as (

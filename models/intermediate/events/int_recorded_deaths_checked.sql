@@ -60,17 +60,7 @@ located as (
             records.assignment_id is null
             and records.batch_id = active_there.batch_id
             and records.container_id = active_there.container_id
-            and records.event_date >= active_there.assignment_date
-            and (
-                records.event_date < active_there.departure_date
-                or (
-                    active_there.departure_date is null
-                    and (
-                        active_there.end_date is null
-                        or records.event_date <= active_there.end_date
-                    )
-                )
-            )
+            and {{ is_active_on('records.event_date', 'active_there') }}
     left join batches on records.batch_id = batches.batch_id
 ),
 
