@@ -97,7 +97,7 @@ judged as (
         exclusions.reason as exclusion_reason,
         case
             when exclusions.anchor_exclusion_id is not null then 'excluded'
-            {%- if not var('health_samplings_are_anchors') %}
+            {%- if not flag('health_samplings_are_anchors') %}
             when measurements.anchor_type = 'health_sampling' then 'not_an_anchor'
             {%- endif %}
         end as unused_status

@@ -10,6 +10,19 @@ feeding_events as (
     select * from {{ ref('stg_feeding_events') }}
 ),
 
+-- Containers and days with feed for the container alone on which somebody was there to eat it.
+fed_containers as (
+    select distinct
+        feeding_events.container_id,
+        feeding_events.feeding_date
+    from feeding_events
+    inner join assignments
+        on
+            feeding_events.container_id = assignments.container_id
+            and {{ is_active_on('feeding_events.feeding_date', 'assignments') }}
+    where feeding_events.assignment_id is null and feeding_events.batch_id is null
+),
+
 -- An event that names only container and batch belongs to the batch's assignment active there.
 located as (
     select
@@ -22,7 +35,8 @@ located as (
         coalesce(assignments.departure_date, active_there.departure_date) as departure_date,
         coalesce(assignments.end_date, active_there.end_date) as end_date,
         feeding_events.assignment_id is null
-        and feeding_events.batch_id is null as is_for_container
+        and feeding_events.batch_id is null as is_for_container,
+        fed_containers.container_id is not null as is_container_held
     from feeding_events
     left join assignments on feeding_events.assignment_id = assignments.assignment_id
     left join assignments as active_there
@@ -31,6 +45,10 @@ located as (
             and feeding_events.batch_id = active_there.batch_id
             and feeding_events.container_id = active_there.container_id
             and {{ is_active_on('feeding_events.feeding_date', 'active_there') }}
+    left join fed_containers
+        on
+            feeding_events.container_id = fed_containers.container_id
+            and feeding_events.feeding_date = fed_containers.feeding_date
 ),
 
 final as (
@@ -44,15 +62,18 @@ final as (
         case
             when amount_kg is null then 'no amount'
             when amount_kg < 0 then 'negative feed'
+            when amount_kg = 'NaN' then 'not a number'
             when is_for_container and container_id is null then 'container is missing'
             when is_for_container and feeding_date is null then 'no date'
             when is_for_container and feeding_date > {{ last_known_date() }} then 'in the future'
+            when is_for_container and not is_container_held
+                then 'no assignment is active in the container'
             when is_for_container then null
             {{ reject_unless_in_assignment('feeding_date', 'located') }}
             when feeding_date = departure_date then 'on the departure day, which has no state'
         end as reject_reason,
         case
-            when amount_kg is null or amount_kg < 0 then amount_kg::text
+            when amount_kg is null or amount_kg < 0 or amount_kg = 'NaN' then amount_kg::text
             else feeding_date::text
         end as reject_value
     from located

@@ -41,6 +41,12 @@ newcomers as (
                 transfers.dest_assignment_id = assignments.assignment_id
                 and transfers.arrived_date = assignments.assignment_date
         )
+        -- A stop without days that nobody was seen to leave, either, held no fish.
+        and (
+            assignments.departure_date is null
+            or assignments.departure_date > assignments.assignment_date
+            or rebuilt_counts.rebuilt_from = 'transfer_out'
+        )
 ),
 
 -- A departing source serves the first day on which its batch has newcomers.

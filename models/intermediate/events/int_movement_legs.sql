@@ -135,7 +135,14 @@ anchors as (
 
 final as (
     select
-        legs.movement_type
+        -- Two kinds of stocking have ids of their own.
+        case
+            when
+                legs.movement_type = 'stocking'
+                and legs.raw_table = 'batch_batchcontainerassignment'
+                then 'rebuilt'
+            else legs.movement_type
+        end
         || ':' || legs.record_id
         || case
             when legs.movement_type = 'inferred' then ':' || legs.from_assignment_id
