@@ -15,10 +15,6 @@ summed as (
         count(*) as row_count,
         sum(population) as population,
         sum(biomass_kg) as biomass_kg,
-        sum(mortality_count) as mortality_count,
-        sum(arrived_count) as arrived_count,
-        sum(departed_count) as departed_count,
-        sum(count_adjustment) as count_adjustment,
         sum(feed_kg) as feed_kg,
         sum(gain_kg) as gain_kg,
         count(anchor_type) as anchor_count
@@ -42,10 +38,6 @@ final as (
     where
         (
             daily_batch_states.population = summed.population
-            and daily_batch_states.mortality_count = summed.mortality_count
-            and daily_batch_states.arrived_count = summed.arrived_count
-            and daily_batch_states.departed_count = summed.departed_count
-            and daily_batch_states.count_adjustment = summed.count_adjustment
             and daily_batch_states.anchor_count = summed.anchor_count
             and abs(daily_batch_states.biomass_kg - summed.biomass_kg)
             <= 0.005 * (summed.row_count + 1)

@@ -1,5 +1,7 @@
--- The weight changes by at most 30 % a day where no anchor resets it and no fish arrive.
+-- The weight changes by at most 30 % a day where no anchor resets it and no fish arrive. Fish
+-- below 1 g are left out: at 0.1 g the cube-root law itself grows them by more than that.
 {% set max_daily_change = 0.30 %}
+{% set min_weight_g = 1 %}
 
 with growth_states as (
     select * from {{ ref('int_growth_states') }} where not is_in_transit
@@ -23,7 +25,7 @@ final as (
     where
         weight_source <> 'measured'
         and arrived_count = 0
-        and weight_yesterday_g is not null
+        and weight_yesterday_g >= {{ min_weight_g }}
         and (abs(weight_g / weight_yesterday_g - 1) <= {{ max_daily_change }}) is not true
 )
 

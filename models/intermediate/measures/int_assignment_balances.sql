@@ -1,5 +1,5 @@
--- One row per assignment with a state: the sums of its days, what of them was stocked or
--- inferred, and the number of fish of its last day.
+-- One row per assignment with a state, or without days but with fish that arrived and were not
+-- seen to leave: the sums of its days, what of them was stocked or inferred, and its last number.
 with growth_states as (
     select * from {{ ref('int_growth_states') }} where not is_in_transit
 ),
@@ -35,6 +35,26 @@ inferred_departures as (
     group by movements.from_assignment_id
 ),
 
+harvests as (
+    select
+        from_assignment_id as assignment_id,
+        sum(fish_count) as harvested_count
+    from movements
+    where movement_type = 'harvest'
+    group by from_assignment_id
+),
+
+-- Fish that arrived where nobody stays, and did not pass on.
+stranded as (
+    select
+        assignments.assignment_id,
+        sum(movements.fish_count) as arrived_count
+    from assignments
+    inner join movements on assignments.assignment_id = movements.to_assignment_id
+    where assignments.departure_date = assignments.assignment_date
+    group by assignments.assignment_id
+),
+
 summed as (
     select
         growth_states.assignment_id,
@@ -52,6 +72,18 @@ summed as (
     from growth_states
     inner join assignments on growth_states.assignment_id = assignments.assignment_id
     group by growth_states.assignment_id
+
+    union all
+
+    select
+        assignment_id,
+        null as last_state_date,
+        arrived_count,
+        0 as departed_count,
+        0 as mortality_count,
+        0 as count_adjustment,
+        arrived_count as last_population
+    from stranded
 ),
 
 final as (
@@ -64,13 +96,15 @@ final as (
         coalesce(inferred_departures.inferred_departed_count, 0)::bigint
             as inferred_departed_count,
         summed.departed_count::bigint as departed_count,
+        coalesce(harvests.harvested_count, 0)::bigint as harvested_count,
         summed.mortality_count::bigint as mortality_count,
         summed.count_adjustment::bigint as count_adjustment,
-        summed.last_population
+        summed.last_population::bigint as last_population
     from summed
     left join arrivals on summed.assignment_id = arrivals.assignment_id
     left join inferred_departures
         on summed.assignment_id = inferred_departures.assignment_id
+    left join harvests on summed.assignment_id = harvests.assignment_id
 )
 
 select * from final

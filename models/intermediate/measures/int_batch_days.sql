@@ -5,6 +5,10 @@ with daily_measures as (
     select * from {{ ref('int_daily_measures') }}
 ),
 
+movements as (
+    select * from {{ ref('int_batch_day_movements') }}
+),
+
 -- Sums in numeric: they do not depend on the order of the rows.
 weighed as (
     select
@@ -37,13 +41,25 @@ summed as (
         sum(mortality_count)::bigint as mortality_count,
         sum(feed_kg) as feed_kg,
         sum(gain_kg::numeric) as gain_kg,
-        sum(arrived_count)::bigint as arrived_count,
-        sum(departed_count)::bigint as departed_count,
         sum(count_adjustment)::bigint as count_adjustment,
         count(anchor_type) as anchor_count,
         min(weight_confidence) filter (where population > 0) as lowest_weight_confidence
     from weighed
     group by batch_id, state_date
+),
+
+with_movements as (
+    select
+        summed.*,
+        movements.arrived_count,
+        movements.departed_count,
+        movements.departure_mortality_count,
+        movements.departure_count_adjustment
+    from summed
+    left join movements
+        on
+            summed.batch_id = movements.batch_id
+            and summed.state_date = movements.state_date
 ),
 
 averaged as (
@@ -55,7 +71,7 @@ averaged as (
         (temp_sum / nullif(population_with_temp, 0))::double precision as temp_c,
         squared_weight_sum / nullif(population, 0)
         - (biomass_g / nullif(population, 0)) ^ 2 as weight_variance
-    from summed
+    from with_movements
 ),
 
 final as (
@@ -76,13 +92,13 @@ final as (
         end as container_cv_percent,
         start_weight_g,
         temp_c,
-        mortality_count,
+        mortality_count + coalesce(departure_mortality_count, 0) as mortality_count,
         feed_kg,
         gain_kg,
         ({{ observed_fcr('feed_kg', 'gain_kg') }})::double precision as observed_fcr,
-        arrived_count,
-        departed_count,
-        count_adjustment,
+        coalesce(arrived_count, 0) as arrived_count,
+        coalesce(departed_count, 0) as departed_count,
+        count_adjustment + coalesce(departure_count_adjustment, 0) as count_adjustment,
         anchor_count,
         lowest_weight_confidence
     from averaged

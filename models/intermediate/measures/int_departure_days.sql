@@ -1,8 +1,8 @@
--- One row per assignment whose departure day has come and that had a state before it: the fish
--- that left on that day, by kind. The day itself has no state.
+-- One row per assignment whose departure day has come: the fish that left on that day, by kind.
+-- The day itself has no state. What only passed through counts where it came from.
 with departed as (
     select * from {{ ref('int_assignments') }}
-    where departure_date > assignment_date and departure_date <= {{ as_of_date() }}
+    where departure_date <= {{ as_of_date() }}
 ),
 
 movements as (

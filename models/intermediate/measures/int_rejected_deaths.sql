@@ -1,14 +1,28 @@
 -- One row per recorded death that its own checks let pass, but whose batch had no fish on that
 -- day: only the recursion knows.
-with deaths as (
-    select * from {{ ref('int_recorded_deaths_checked') }}
+with recorded as (
+    select
+        *,
+        bool_or(table_name = 'batch_mortalityevent') over (
+            partition by is_for_batch, batch_id, assignment_id, event_date
+        ) as has_mortality_event
+    from {{ ref('int_recorded_deaths_checked') }}
     where reject_reason is null and event_date <= {{ as_of_date() }}
+),
+
+-- Health records count only where there is no mortality event, and no death is never wrong.
+deaths as (
+    select * from recorded
+    where
+        death_count > 0
+        and (table_name = 'batch_mortalityevent' or not has_mortality_event)
 ),
 
 growth_states as (
     select * from {{ ref('int_growth_states') }} where not is_in_transit
 ),
 
+-- Where the assignment's own record was used, the flag is that of the batch's.
 rejected_of_assignments as (
     select deaths.*
     from deaths
@@ -16,7 +30,9 @@ rejected_of_assignments as (
         on
             deaths.assignment_id = growth_states.assignment_id
             and deaths.event_date = growth_states.state_date
-    where growth_states.is_death_record_rejected
+    where
+        growth_states.is_death_record_rejected
+        and growth_states.mortality_source <> 'actual'
 ),
 
 -- Recorded for the batch alone: no assignment of the batch could take them.

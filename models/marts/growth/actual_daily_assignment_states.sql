@@ -16,11 +16,15 @@ final as (
         state_date as date,
         day_number,
         avg_weight_g::numeric(10, 2) as avg_weight_g,
-        population::integer as population,
-        biomass_kg::numeric(12, 2) as biomass_kg,
+        -- A number that the operational column cannot hold is null, rather than an error that
+        -- takes the whole view down.
+        case when population < 2147483648 then population end::integer as population,
+        case when biomass_kg < 1e10 then biomass_kg end::numeric(12, 2) as biomass_kg,
         temp_c,
-        mortality_count::integer as mortality_count,
-        coalesce(feed_kg, 0)::numeric(10, 2) as feed_kg,
+        case when mortality_count < 2147483648 then mortality_count end::integer
+            as mortality_count,
+        case when coalesce(feed_kg, 0) < 1e8 then coalesce(feed_kg, 0) end::numeric(10, 2)
+            as feed_kg,
         observed_fcr,
         anchor_type,
         jsonb_build_object(

@@ -59,6 +59,7 @@ final as (
         coalesce(balances.arrived_count, 0) as arrived_count,
         coalesce(balances.inferred_departed_count, 0) as inferred_departed_count,
         coalesce(balances.departed_count, 0) as departed_count,
+        coalesce(balances.harvested_count, 0) as harvested_count,
         coalesce(balances.mortality_count, 0) as mortality_count,
         coalesce(balances.count_adjustment, 0) as count_adjustment,
         balances.last_population,

@@ -56,6 +56,7 @@ final as (
         compared.degree_days::numeric(10, 2) as degree_days,
         compared.mortality_count,
         compared.feed_kg::numeric(14, 4) as feed_kg,
+        compared.days_with_feed,
         compared.gain_kg::numeric(14, 4) as gain_kg,
         ({{ observed_fcr('compared.feed_kg', 'compared.gain_kg') }})::numeric(8, 3)
             as observed_fcr,

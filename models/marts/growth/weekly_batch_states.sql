@@ -47,6 +47,7 @@ final as (
         batch_weeks.degree_days::numeric(10, 2) as degree_days,
         batch_weeks.mortality_count,
         batch_weeks.feed_kg::numeric(14, 4) as feed_kg,
+        batch_weeks.days_with_feed,
         batch_weeks.gain_kg::numeric(14, 4) as gain_kg,
         ({{ observed_fcr('batch_weeks.feed_kg', 'batch_weeks.gain_kg') }})::numeric(8, 3)
             as observed_fcr,
