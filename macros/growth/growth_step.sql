@@ -35,3 +35,26 @@
     {%- endif -%}
     {{- return(formula) -}}
 {%- endmacro %}
+
+
+{#- A stored TGC where it can be true, else null. A power law's coefficient is judged by
+    refuse_implausible_power_law instead. -#}
+{% macro plausible_tgc(tgc) -%}
+    {%- if growth_formula() == 'cube_root' -%}
+    case
+        when {{ scaled_tgc(tgc) }} between {{ plausible('tgc', 'min_value') }}
+        and {{ plausible('tgc', 'max_value') }} then {{ tgc }}
+    end
+    {%- else -%}
+    {{ tgc }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- A stored TGC in 1000 g^(1/3) per °C and day: upstream stores some already divided by 1000. -#}
+{% macro scaled_tgc(tgc) -%}
+    {{ tgc }} * case
+        when {{ tgc }} < {{ growth_constant('prescaled_tgc_limit') }} then 1000
+        else 1
+    end
+{%- endmacro %}

@@ -9,16 +9,16 @@
         {%- set query -%}
             select distinct
                 periods.tgc_model_id,
-                lifecycle_stages.lifecycle_stage_name,
+                lifecycle_stages.lifecycle_stage_key,
                 parameters.tgc,
                 parameters.tgc * power(10, parameters.exponent_n) * power(1000, parameters.exponent_m) / 1000
                     as daily_growth
-            from {{ ref('int_growth_parameters') }} as parameters
+            from {{ this }} as parameters
             inner join {{ ref('int_scenario_periods') }} as periods
                 on
                     parameters.batch_id = periods.batch_id
                     and parameters.period_start_day = periods.period_start_day
-            inner join {{ ref('stg_lifecycle_stages') }} as lifecycle_stages
+            inner join {{ ref('int_lifecycle_stage_order') }} as lifecycle_stages
                 on parameters.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
             where
                 parameters.tgc <> 0

@@ -55,7 +55,13 @@ possible as (
             when not has_batch then 'batch is missing'
             when not has_lifecycle_stage then 'lifecycle stage is missing'
             when assignment_date is null then 'no date'
+            when
+                not isfinite(assignment_date)
+                or extract(year from assignment_date) < {{ growth_constant('earliest_year') }}
+                then 'date out of range'
             when departure_date < assignment_date then 'departure before assignment'
+            when departure_date is null and last_date < assignment_date
+                then 'the batch ended before the assignment'
         end as reject_reason
     from ended
 ),
@@ -97,6 +103,7 @@ final as (
             when not has_batch then batch_id::text
             when not has_lifecycle_stage then lifecycle_stage_id::text
             when departure_date < assignment_date then departure_date::text
+            when departure_date is null and last_date < assignment_date then last_date::text
             else assignment_date::text
         end as reject_value
     from preceded

@@ -1,5 +1,7 @@
 -- One row per batch, period between model changes and lifecycle stage of the batch's species:
 -- every parameter of the growth model that depends on the stage the fish have reached.
+-- The hook reads, too:
+-- depends_on: {{ ref('plausible_ranges') }}
 {{ config(post_hook="{{ refuse_implausible_power_law() }}") }}
 {%- set baseline_coefficient
     = 'baseline_stages.tgc' if growth_formula() == 'cube_root'
@@ -68,7 +70,12 @@ found as (
         stages.next_lifecycle_stage_id,
         case
             when stages.tgc_model_id is null then {{ baseline_coefficient }}
-            else coalesce(tgc_model_stages.tgc_value, tgc_models.tgc_value)
+            else
+                coalesce(
+                    {{ plausible_tgc('tgc_model_stages.tgc_value') }},
+                    {{ plausible_tgc('tgc_models.tgc_value') }},
+                    {{ baseline_coefficient }}
+                )
         end as stored_tgc,
         coalesce(tgc_model_stages.exponent_n, tgc_models.exponent_n, baseline_stages.exponent_n)
             as exponent_n,
@@ -110,10 +117,7 @@ final as (
         lifecycle_stage_id,
         next_lifecycle_stage_id,
         {%- if growth_formula() == 'cube_root' %}
-        stored_tgc * case
-            when stored_tgc < {{ growth_constant('prescaled_tgc_limit') }} then 1000
-            else 1
-        end as tgc,
+        {{ scaled_tgc('stored_tgc') }} as tgc,
         {%- else %}
         stored_tgc as tgc,
         {%- endif %}

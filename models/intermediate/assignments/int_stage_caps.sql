@@ -5,4 +5,4 @@ select
 from {{ ref('stg_lifecycle_stages') }} as lifecycle_stages
 inner join {{ ref('stage_weight_caps') }} as stage_weight_caps
     on lifecycle_stages.lifecycle_stage_key = stage_weight_caps.lifecycle_stage_key
-where {{ 'true' if var('stage_caps_enabled') else 'false' }}
+where {{ 'true' if flag('stage_caps_enabled') else 'false' }}

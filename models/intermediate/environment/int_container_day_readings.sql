@@ -26,6 +26,7 @@ temperature_readings as (
         )
         and readings.container_id is not null
         and readings.reading_date <= {{ as_of_date() }}
+        and readings.reading_date > '-infinity'
 ),
 
 final as (

@@ -7,7 +7,10 @@ with profile_days as (
         day_number,
         avg(temp_c) as temp_c
     from {{ ref('stg_temperature_profile_days') }}
-    where day_number is not null and temp_c is not null
+    where
+        day_number is not null
+        and temp_c between {{ plausible('temp', 'min_value') }}
+        and {{ plausible('temp', 'max_value') }}
     group by temperature_profile_id, day_number
 
     union all

@@ -102,6 +102,39 @@ pins as (
         and batch_scenarios.scenario_source not in ('pinned_run', 'pinned_scenario')
 ),
 
+profile_temperatures as (
+    select
+        'scenario_temperaturereading' as table_name,
+        temperature_profile_day_id as record_id,
+        'temperature out of range' as reason,
+        temp_c::text as value
+    from {{ ref('stg_temperature_profile_days') }}
+    where
+        temp_c is not null
+        and temp_c not between {{ plausible('temp', 'min_value') }}
+        and {{ plausible('temp', 'max_value') }}
+),
+
+tgc_models as (
+    select
+        'scenario_tgcmodel' as table_name,
+        tgc_model_id as record_id,
+        'TGC out of range' as reason,
+        tgc_value::text as value
+    from {{ ref('stg_tgc_models') }}
+    where tgc_value is not null and {{ plausible_tgc('tgc_value') }} is null
+),
+
+tgc_model_stages as (
+    select
+        'scenario_tgc_model_stage' as table_name,
+        tgc_model_stage_id as record_id,
+        'TGC out of range' as reason,
+        tgc_value::text as value
+    from {{ ref('stg_tgc_model_stages') }}
+    where tgc_value is not null and {{ plausible_tgc('tgc_value') }} is null
+),
+
 final as (
     select * from assignment_weights
     union all
@@ -114,6 +147,12 @@ final as (
     select * from source_populations
     union all
     select * from pins
+    union all
+    select * from profile_temperatures
+    union all
+    select * from tgc_models
+    union all
+    select * from tgc_model_stages
 )
 
 select * from final
