@@ -223,3 +223,41 @@ def test_an_older_instance_builds(
     states, transfer_anchors = row
     assert states > 30_000
     assert transfer_anchors == 0
+
+
+def test_power_law_refuses_coefficients_of_the_cube_root_form(
+    built_demo: BuiltDemo,
+    copy_database: Callable[[str], str],
+    database_environment: Callable[[str], dict[str, str]],
+) -> None:
+    url = copy_database(built_demo.url)
+    before = _fingerprint(url)
+    with pytest.raises(AnchorlineError) as raised:
+        _build_power_law(url, database_environment(url))
+    details = str(raised.value.details)
+    assert "growth_formula is power_law, but these coefficients were not fitted" in details
+    assert "grows a 1 kg fish at 10 °C by" in details
+    assert _fingerprint(url) == before
+
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "update scenario_tgcmodel set tgc_value = 0.0081, exponent_n = 1, exponent_m = 0.6667"
+        )
+        connection.execute("delete from scenario_tgc_model_stage")
+    _build_power_law(url, database_environment(url))
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "select count(*) from anchorline_marts.daily_assignment_states "
+            "where weight_source = 'tgc_computed'"
+        ).fetchone()
+    assert row is not None
+    assert row[0] > 10_000
+
+
+def _build_power_law(url: str, environment: dict[str, str]) -> None:
+    dbt_build(
+        "prod",
+        variables={"as_of_date": AS_OF.isoformat(), "growth_formula": "power_law"},
+        environment=environment,
+        arguments=("--exclude-resource-types", "unit_test"),
+    )
