@@ -46,12 +46,20 @@ exception
     when insufficient_privilege then
         raise exception using
             errcode = 'insufficient_privilege',
-            message = format(
-                'The role %I may not create %s in the database %I (%s). Let its owner run: '
-                'grant create on database %I to %I;',
-                current_user, {{ sql_literal(ops) }}, current_database(), sqlerrm,
-                current_database(), current_user
-            );
+            message = case
+                when to_regnamespace({{ sql_literal(ops) }}) is null
+                    then format(
+                        'The role %I may not create %s in the database %I (%s). Let its owner run: '
+                        'grant create on database %I to %I;',
+                        current_user, {{ sql_literal(ops) }}, current_database(), sqlerrm,
+                        current_database(), current_user
+                    )
+                else format(
+                    'The role %I may not use or fill the schema %s (%s). Let its owner run: '
+                    'grant usage, create on schema %s to %I;',
+                    current_user, {{ sql_literal(ops) }}, sqlerrm, {{ sql_literal(ops) }}, current_user
+                )
+            end;
 end
 $ops$
     {%- endif -%}

@@ -261,3 +261,20 @@ def _build_power_law(url: str, environment: dict[str, str]) -> None:
         environment=environment,
         arguments=("--exclude-resource-types", "unit_test"),
     )
+
+
+def test_the_operational_view_outlives_a_swap_of_its_table(
+    copied_demo: str, database_environment: Callable[[str], dict[str, str]]
+) -> None:
+    """Also where the run ends before the view's own model."""
+    with psycopg.connect(copied_demo) as connection:
+        before = connection.execute(
+            "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
+        ).fetchone()
+    _build(copied_demo, database_environment(copied_demo), "-s", "daily_assignment_states")
+    with psycopg.connect(copied_demo) as connection:
+        after = connection.execute(
+            "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
+        ).fetchone()
+    assert before is not None
+    assert before == after

@@ -5,7 +5,10 @@
         {'columns': ['batch_id', 'state_date']},
         {'columns': ['state_date']},
     ],
-    post_hook="create index on {{ this }} (assignment_id, state_date) where anchor_type is not null",
+    post_hook=[
+        "create index on {{ this }} (assignment_id, state_date) where anchor_type is not null",
+        "{{ keep_operational_view() }}",
+    ],
 ) }}
 
 with daily_measures as (
