@@ -167,7 +167,7 @@ joined as (
     left join departures
         on
             days.assignment_id = departures.from_assignment_id
-            and days.state_date = departures.arrived_date
+            and days.state_date = departures.departed_date
     left join parameter_hashes
         on
             days.batch_id = parameter_hashes.batch_id
