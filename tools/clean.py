@@ -45,20 +45,32 @@ def main() -> int:
     folders = [PROJECT / ".anchorline"]
     if named:
         folders.append(Path(named).expanduser().absolute())
+    done: list[str] = []
+
+    def tell(text: str) -> None:
+        done.append(text)
+        print(text, flush=True)
+
     try:
         for folder in folders:
-            EmbeddedServer(folder).remove()
+            EmbeddedServer(folder, tell=tell).remove()
         for name in FOLDERS:
             if (PROJECT / name).is_symlink():
                 (PROJECT / name).unlink()
+                tell(f"Removed the link {name}")
             elif (PROJECT / name).is_dir():
                 shutil.rmtree(str(PROJECT / name))
+                tell(f"Removed {name}/")
         for part in ("python", "tools"):
-            for cache in list((PROJECT / part).rglob("__pycache__")):
+            caches = list((PROJECT / part).rglob("__pycache__"))
+            for cache in caches:
                 shutil.rmtree(str(cache))
+            if caches:
+                tell(f"Removed Python's caches in {part}/")
         for name in FILES:
             if (PROJECT / name).exists():
                 (PROJECT / name).unlink()
+                tell(f"Removed {name}")
     except AnchorlineError as error:
         print(f"anchorline: {error}", file=sys.stderr)
         return 1
@@ -73,6 +85,8 @@ def main() -> int:
     except OSError as error:
         print(f"anchorline: cannot clean up: {error}", file=sys.stderr)
         return 1
+    if not done:
+        print("Nothing to remove.")
     return 0
 
 

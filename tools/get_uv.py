@@ -6,7 +6,9 @@ and keeps the program in `.uv/` of the project (its cache too, so that `make cle
 nothing behind). Without arguments it prints the path of uv; with arguments it runs uv.
 
 UV_INDEX_URL, UV_DEFAULT_INDEX or PIP_INDEX_URL name a mirror of PyPI to download uv from;
-SSL_CERT_FILE, REQUESTS_CA_BUNDLE or PIP_CERT name the certificates to trust.
+SSL_CERT_FILE, REQUESTS_CA_BUNDLE or PIP_CERT name the certificates to trust; without them uv
+trusts those of the system, as networks that look into TLS need it (UV_SYSTEM_CERTS=0 lets uv
+trust its own ones alone).
 """
 
 from __future__ import annotations
@@ -34,6 +36,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / ".uv"
 VERSION = "0.13.8"
 OLDEST = (0, 9, 8)  # the first that knows `exclude-dependencies`
+SYSTEM_CERTS_SINCE = (0, 11, 0)  # older ones call UV_SYSTEM_CERTS UV_NATIVE_TLS
+SYSTEM_CERTS = (  # where Linux systems keep the certificates that they trust
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 PYTHON = ">=3.11,<3.15"
 FILES = "https://files.pythonhosted.org/packages/"
 
@@ -109,14 +119,19 @@ def own_uv() -> Path:
 
 def is_new_enough(uv: str) -> bool:
     """Return whether this uv runs and is at least the oldest one that the project needs."""
+    return version_of(uv) >= OLDEST
+
+
+def version_of(uv: str) -> tuple[int, ...]:
+    """Return the version of a uv; an empty one where it does not run."""
     try:
         said = subprocess.run(
             [uv, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30
         ).stdout.decode(errors="replace")
     except (OSError, subprocess.SubprocessError):
-        return False
+        return ()
     version = re.match(r"uv (\d+)\.(\d+)\.(\d+)", said)
-    return version is not None and tuple(int(part) for part in version.groups()) >= OLDEST
+    return tuple(int(part) for part in version.groups()) if version else ()
 
 
 def uv_environment(uv: Path) -> dict[str, str]:
@@ -128,9 +143,17 @@ def uv_environment(uv: Path) -> dict[str, str]:
     certificates = environment.get("PIP_CERT") or environment.get("REQUESTS_CA_BUNDLE")
     if certificates:
         environment.setdefault("SSL_CERT_FILE", certificates)
+    if not environment.keys() & {"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"} and has_system_certificates():
+        is_new = version_of(str(uv)) >= SYSTEM_CERTS_SINCE
+        environment["UV_SYSTEM_CERTS" if is_new else "UV_NATIVE_TLS"] = "1"
     # Pythons come from GitHub, which many networks do not reach: use one of the machine's
     environment.setdefault("UV_PYTHON_DOWNLOADS", "never")
     return environment
+
+
+def has_system_certificates() -> bool:
+    """Return whether the system has certificates: some containers have none, but uv does."""
+    return platform.system() == "Darwin" or any(os.path.isfile(path) for path in SYSTEM_CERTS)
 
 
 def check_python(uv: Path, environment: dict[str, str]) -> None:

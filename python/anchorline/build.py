@@ -93,7 +93,7 @@ def dbt_build(
         process.wait()  # it has got the Ctrl-C too, and takes back what it was at
         raise
     if code != 0:
-        raise _failed(code, _what_failed(list(said)), project)
+        raise _failed(code, _what_failed(list(said)), project, target)
 
 
 def _what_failed(said: list[str]) -> list[str]:
@@ -109,19 +109,24 @@ def _what_failed(said: list[str]) -> list[str]:
     return [line for line in lines if line and not line.strip().startswith(boring)][:60]
 
 
-def _failed(code: int, lines: list[str], project: Path) -> AnchorlineError:
+def _failed(code: int, lines: list[str], project: Path, target: str) -> AnchorlineError:
     folder = Path(os.environ.get("DBT_LOG_PATH") or project / "logs")
     text = "\n".join(lines)
     where = f"All of it is in {folder / 'dbt.log'}."
     if "No space left on device" in text:
         message = "A disk is full: make room and build again. No mart is left half written."
     elif "connection to server" in text or "could not connect" in text:
-        message = "dbt lost the database, or never had it. See `anchorline db status`. " + where
+        see = (
+            "See `anchorline db status`. "
+            if target == settings.TARGETS[0]
+            else "See that PGHOST and PGPORT name a server that runs. "
+        )
+        message = "dbt lost the database, or never had it. " + see + where
     elif code < 0:
         message = f"dbt build was ended by signal {-code} (out of memory?). " + where
     else:
         message = (
             "dbt build failed; marts behind the failure keep their former rows. "
-            "Correct what is named below and run `dbt build` again. " + where
+            "Correct what is named below and build again. " + where
         )
     return AnchorlineError(message, details=text)

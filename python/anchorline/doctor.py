@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import psycopg
 from psycopg import sql
 
+from anchorline import hints
 from anchorline.errors import AnchorlineError
 from anchorline.raw.schema import RAW_TABLES
 from anchorline.raw.sources import SourceTable
@@ -27,10 +28,13 @@ SMALL_TABLE_ROWS: Final = 10_000
 BYTES_PER_ROW: Final = 120
 """Taken where a table was never analyzed: what rows of readings, deaths and feed need."""
 
-# Rough seconds of a first build with all its tests. Measured on two cores: 19 s for 13 000
-# states with 79 000 readings, 47 s for 264 000 states with 1.6 million.
-BUILD_SECONDS: Final = 18.0
-BUILD_SECONDS_PER_STATE: Final = 60e-6
+# Rough seconds of a first `dbt build`: seeds, models, data tests and unit tests. Measured on two
+# cores: about 38 s for 13 000 states, 42 s for 69 000, 95 s for 1.25 million without readings (of
+# these 46 s are the models, 24 s the data tests, the rest unit tests and dbt itself).
+BUILD_SECONDS: Final = 36.0
+BUILD_SECONDS_OF_JIT: Final = 25.0
+"""What a server adds that compiles the queries of the unit tests."""
+BUILD_SECONDS_PER_STATE: Final = 40e-6
 BUILD_SECONDS_PER_READING: Final = 5e-6
 BUILD_SECONDS_PER_EVENT: Final = 3e-6
 
@@ -156,7 +160,7 @@ def examine(
         report.findings += _server(conn)
         report.findings += _time_zone(conn, time_zone)
         report.findings += _analytics_schemas(conn, analytics_schema)
-        access = list(_raw_schema(conn, raw_schema))
+        access = list(_raw_schema(conn, raw_schema, target))
         report.findings += access
         if any(finding.level == "error" for finding in access):
             return report
@@ -166,10 +170,11 @@ def examine(
                 Finding(
                     "error",
                     "raw schema",
-                    f"schema {raw_schema!r} holds none of the raw tables; "
-                    + _where_rows_come_from(conn),
+                    f"no raw tables in schema {raw_schema!r} of {hints.place(conn)}: "
+                    + _where_rows_come_from(conn, target),
                 )
             )
+            return report
         report.tables = _table_sizes(sources, relations)
         report.findings += _tables(conn, raw_schema, sources, relations)
         report.findings += _keys_and_indexes(sources, relations)
@@ -180,7 +185,7 @@ def examine(
                     "warning",
                     f"{raw_schema}.batch_batchcontainerassignment",
                     "holds no rows: the build passes and makes empty marts; "
-                    "`anchorline demo load` or `anchorline load DIR` brings rows",
+                    f"`{hints.for_target('anchorline load DIR', target)}` brings rows",
                 )
             )
     except psycopg.Error as error:
@@ -212,6 +217,13 @@ def _server(conn: Connection) -> Iterator[Finding]:
             "warning",
             "encoding",
             f"the database is in {encoding}, not UTF8: names with other letters may be lost",
+        )
+    if _one(conn, "show jit") == "on":
+        yield Finding(
+            "note",
+            "jit",
+            "on: dbt's unit tests take about twice as long, because the server compiles each of "
+            "their small queries; before `dbt build`: export PGOPTIONS='-c jit=off'",
         )
     installed = _one(
         conn, "select extversion from pg_catalog.pg_extension where extname = 'timescaledb'"
@@ -254,8 +266,8 @@ def _time_zone(conn: Connection, time_zone: str) -> Iterator[Finding]:
             "note",
             "time zone",
             f"days are those of {time_zone} (var timezone; {settings}): readings, treatments and "
-            "harvests near midnight fall on the day there; set the var if the farm counts "
-            "otherwise",
+            "harvests near midnight fall on the day there; if the farm counts otherwise, look with "
+            "--timezone NAME and build with that var",
         )
 
 
@@ -322,7 +334,7 @@ def _analytics_schemas(conn: Connection, prefix: str) -> Iterator[Finding]:
         yield Finding("ok", "rights", f"{user} may write the schemas {prefix}_*")
 
 
-def _raw_schema(conn: Connection, schema: str) -> Iterator[Finding]:
+def _raw_schema(conn: Connection, schema: str, target: str) -> Iterator[Finding]:
     user = _one(conn, "select current_user")
     is_usable = _one(
         conn,
@@ -334,7 +346,7 @@ def _raw_schema(conn: Connection, schema: str) -> Iterator[Finding]:
         yield Finding(
             "error",
             "raw schema",
-            f"there is no schema {schema!r} in this database; {_where_rows_come_from(conn)}",
+            f"no schema {schema!r} in {hints.place(conn)}: {_where_rows_come_from(conn, target)}",
         )
     elif not is_usable:
         yield Finding(
@@ -345,7 +357,7 @@ def _raw_schema(conn: Connection, schema: str) -> Iterator[Finding]:
         )
 
 
-def _where_rows_come_from(conn: Connection) -> str:
+def _where_rows_come_from(conn: Connection, target: str) -> str:
     elsewhere = _one(
         conn,
         """
@@ -358,11 +370,24 @@ def _where_rows_come_from(conn: Connection) -> str:
         """,
     )
     if elsewhere:
-        return f"raw tables are in {elsewhere}: set the var raw_schema to that"
-    return (
-        "connect to the database of the operational system (PGDATABASE), or bring rows with "
-        "`anchorline load DIR` or `anchorline demo load`"
+        return (
+            f"there are raw tables in {elsewhere}: look there with --raw-schema, and build with "
+            "the var raw_schema set to it"
+        )
+    load, demo = (
+        hints.for_target(command, target)
+        for command in ("anchorline load DIR", "anchorline demo load")
     )
+    unused = hints.unused_pg_variables(target)
+    other_server = (
+        f"{hints.listed(unused)} {'names' if len(unused) == 1 else 'name'} another one, which "
+        "--target dev or prod looks at; or "
+        if unused
+        else "let --target dev or prod and the PG* variables name the database that has them, or "
+        if target == "embedded"
+        else "let PGDATABASE name the database that has them, or "
+    )
+    return f"{other_server}load them with `{load}` or `{demo}`, or set the var raw_schema"
 
 
 def _relations(
@@ -650,14 +675,22 @@ def _estimate(
         assignment_count=assignment_count,
         state_count=state_count,
         reading_count=readings,
-        seconds=build_seconds(state_count, readings, _row_count(relations, EVENT_TABLES)),
+        seconds=build_seconds(
+            state_count,
+            readings,
+            _row_count(relations, EVENT_TABLES),
+            has_jit=_one(conn, "show jit") == "on",
+        ),
     )
 
 
-def build_seconds(state_count: int, reading_count: int, event_count: int) -> float:
-    """Return about how many seconds a first build takes [s]."""
+def build_seconds(
+    state_count: int, reading_count: int, event_count: int, *, has_jit: bool = False
+) -> float:
+    """Return about how long a first `dbt build` with all its tests takes on two cores [s]."""
     return (
         BUILD_SECONDS
+        + (BUILD_SECONDS_OF_JIT if has_jit else 0)
         + BUILD_SECONDS_PER_STATE * state_count
         + BUILD_SECONDS_PER_READING * reading_count
         + BUILD_SECONDS_PER_EVENT * event_count

@@ -22,6 +22,7 @@ from typing import IO, Any
 import psycopg
 from psycopg import errors, sql
 
+from anchorline import hints
 from anchorline.errors import AnchorlineError
 from anchorline.raw import schema as raw
 from anchorline.raw.sources import read_sources
@@ -33,7 +34,7 @@ ReportProgress = Callable[[str, int, int], None]
 CHUNK_BYTES = 256 * 1024
 LONGEST_HEADER_BYTES = 64 * 1024
 LOCK_TIMEOUT = "60s"
-NOTHING_LOADED = ". Nothing was loaded."
+NOTHING_LOADED = "Nothing was loaded."
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def load_folder(
     *,
     replace: bool = False,
     ops_schema: str = "anchorline_ops",
+    advice: str = "",
     report_progress: ReportProgress | None = None,
 ) -> list[LoadedTable]:
     """Load every `<table>.csv[.gz]` of a folder into the raw schema, in one transaction.
@@ -76,7 +78,7 @@ def load_folder(
     Creates the schema and the tables that are missing. Refuses where one of the tables holds
     rows, unless `replace` is set, which empties the tables of the folder first and leaves all
     others as they are; where they hold the demo farm, all of that goes, its truth and its
-    manual anchors (in `ops_schema`) too.
+    manual anchors (in `ops_schema`) too. `advice` is the first way out that a refusal names.
 
     Raises AnchorlineError, and changes nothing, when a file or a row cannot be loaded.
     """
@@ -85,19 +87,14 @@ def load_folder(
     with _explained(schema), conn.transaction():
         _prepare_session(conn)
         existing = raw.existing_relations(conn, schema)
-        is_demo_farm = replace and _holds_demo_farm(conn, schema)
+        demo_farm = _demo_farm(conn, schema)
+        is_demo_farm = replace and demo_farm is not None
+        filled = _filled_tables(conn, schema, [table for table in tables if table in existing])
+        if filled and not replace:
+            raise _tables_hold_rows(conn, schema, filled, demo_farm, advice)
         # The demo's tables are made to fit the files, as new ones are.
         given = {} if is_demo_farm else existing
         columns = _check_columns(conn, schema, files, given)
-        filled = _filled_tables(conn, schema, [table for table in tables if table in existing])
-        if filled and not replace:
-            raise AnchorlineError(
-                f"{_listed(filled)} in schema {schema!r} already "
-                f"{'hold' if len(filled) > 1 else 'holds'} rows, and nothing was loaded. "
-                "Add --replace to put the rows of the folder in their place "
-                "(tables that the folder does not have stay as they are), or load into "
-                "another schema with --raw-schema."
-            )
         if filled:
             _refuse_foreign_referrers(conn, schema, filled)
         if is_demo_farm:
@@ -219,24 +216,33 @@ def _opened(path: Path, file: IO[bytes]) -> IO[bytes]:
 
 @contextmanager
 def _readable(path: Path, ending: str = "") -> Iterator[None]:
-    """Say which file cannot be read, and why; `ending` ends the message."""
+    """Say which file cannot be read, and why; `ending` is the sentence after that."""
     try:
         yield
     except EOFError as error:
         raise AnchorlineError(
-            f"{path.name}: the compressed file is cut off. Copy or export it again{ending}"
+            _sentence(
+                f"{path.name}: the compressed file is cut off. Copy or export it again", ending
+            )
         ) from error
     except gzip.BadGzipFile as error:
         raise AnchorlineError(
-            f"{path.name}: not compressed with gzip, or damaged. Export it again, or call it "
-            f"{path.name[:-3]} if it is plain text{ending}"
+            _sentence(
+                f"{path.name}: not compressed with gzip, or damaged. Export it again, or call it "
+                f"{path.name[:-3]} if it is plain text",
+                ending,
+            )
         ) from error
     except zlib.error as error:
         raise AnchorlineError(
-            f"{path.name}: the compressed file is damaged. Copy or export it again{ending}"
+            _sentence(
+                f"{path.name}: the compressed file is damaged. Copy or export it again", ending
+            )
         ) from error
     except OSError as error:
-        raise AnchorlineError(f"{path.name}: cannot be read ({error.strerror}){ending}") from error
+        raise AnchorlineError(
+            _sentence(f"{path.name}: cannot be read ({error.strerror})", ending)
+        ) from error
 
 
 def _prepare_session(conn: Connection) -> None:
@@ -394,11 +400,33 @@ def _refuse_foreign_referrers(conn: Connection, schema: str, tables: list[str]) 
         )
 
 
-def _holds_demo_farm(conn: Connection, schema: str) -> bool:
+def _demo_farm(conn: Connection, schema: str) -> str | None:
+    """Describe the demo farm that lies in the schema, if one does."""
     from anchorline.demo import loaded_farm
 
     farm = loaded_farm(conn)
-    return farm is not None and farm.raw_schema == schema
+    return farm.describe() if farm is not None and farm.raw_schema == schema else None
+
+
+def _tables_hold_rows(
+    conn: Connection, schema: str, filled: list[str], demo_farm: str | None, advice: str
+) -> AnchorlineError:
+    where = f"schema {schema!r} of {hints.place(conn)}"
+    if demo_farm is not None:
+        found = f"The demo farm lies in {where} ({demo_farm}), and nothing was loaded."
+        ways = [
+            "To keep it, load beside it with --raw-schema NAME, or into another database.",
+            "--replace removes all of it, its truth and its manual anchors too.",
+        ]
+        advice = advice or "If you meant another server, name it: the PG* variables and --target."
+    else:
+        verb = "hold" if len(filled) > 1 else "holds"
+        found = f"{_listed(filled)} in {where} already {verb} rows, and nothing was loaded."
+        ways = [
+            "Add --replace to put the rows of the folder in their place (tables that the folder "
+            "does not have stay as they are), or load into another schema with --raw-schema."
+        ]
+    return AnchorlineError(" ".join([found, *([advice] if advice else []), *ways]))
 
 
 def _remove_demo_farm(conn: Connection, schema: str, ops_schema: str) -> None:
@@ -481,7 +509,8 @@ def _copy(
                             report_progress(csv_file.table, file.tell(), size)
             return cursor.rowcount
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise _row_error(csv_file, error) from error
+        # the message has all that the server's own one says
+        raise _row_error(csv_file, error) from None
 
 
 def _row_error(file: CsvFile, error: psycopg.Error) -> AnchorlineError:
@@ -509,7 +538,7 @@ def _row_error(file: CsvFile, error: psycopg.Error) -> AnchorlineError:
         found += f" ({diagnostic.message_detail})"
     elif isinstance(error, errors.BadCopyFileFormat) and value:
         found += f" (the row begins {value[:80]!r})"
-    return AnchorlineError(f"{where}: {found}{NOTHING_LOADED}")
+    return AnchorlineError(_sentence(f"{where}: {found}", NOTHING_LOADED))
 
 
 def _place(context: str, table: str) -> tuple[str | None, str | None, str | None]:
@@ -557,12 +586,19 @@ def _explained(schema: str) -> Iterator[None]:
         ) from error
 
 
+def _sentence(text: str, following: str) -> str:
+    """Join two texts; the first is ended as a sentence where it is not."""
+    if not following:
+        return text
+    return f"{text}{'' if text.endswith(('.', '?', '!')) else '.'} {following}"
+
+
 def _raise_problems(problems: list[str]) -> None:
     if len(problems) == 1:
-        raise AnchorlineError(f"{problems[0]}{NOTHING_LOADED}")
+        raise AnchorlineError(_sentence(problems[0], NOTHING_LOADED))
     if problems:
         raise AnchorlineError(
-            f"{len(problems)} things are wrong with the files{NOTHING_LOADED}",
+            f"{len(problems)} things are wrong with the files. {NOTHING_LOADED}",
             details="\n".join(problems),
         )
 

@@ -18,7 +18,7 @@ import yaml
 from click.testing import CliRunner, Result
 from conftest import free_port
 
-from anchorline import cli, settings
+from anchorline import cli, console, hints, settings
 from anchorline.cli import COMMANDS, env, main
 from anchorline.connection import connect, connect_url, connection_parameters
 from anchorline.database import EmbeddedServer
@@ -247,12 +247,12 @@ def make_marts(url: str, batches: int) -> None:
             create table anchorline_marts.daily_batch_states as
             select
                 batch_id,
-                'B-' || lpad(batch_id::text, 3, '0') as batch_number,
+                'FAR-2024-' || lpad(batch_id::text, 3, '0') as batch_number,
                 'Smolt' as lifecycle_stage_name,
                 date '2025-06-01' + day as state_date,
                 case when batch_id = 1 and day = 1 then 0 else 1000 end as population,
                 100.0 as avg_weight_g,
-                100.0 as biomass_kg,
+                case when batch_id = 3 then 1234567.8 else 100.0 end as biomass_kg,
                 0.6 as lowest_weight_confidence
             from generate_series(1, %s) as batch_id, generate_series(0, 1) as day
             """,
@@ -281,14 +281,88 @@ def test_summary_shows_the_batches_that_have_fish(
     use_database(url)
     shown = run("summary", "--target", "prod")
     assert shown.exit_code == 0, shown.output
-    assert "B-001" not in shown.stdout  # no fish on the newest day
-    row = next(line for line in shown.stdout.splitlines() if "B-002" in line)
-    assert row.split() == (
-        ["B-002", "Smolt", "1,000", "100", "g", "0.1", "t", "2025-05-20", "growth_sample", "0.60"]
+    assert "FAR-2024-001" not in shown.stdout  # no fish on the newest day
+    assert " ".join(row_of(shown.stdout, "FAR-2024-002")) == (
+        "FAR-2024-002 Smolt 1,000 100 g 100 kg 2025-05-20 growth_sample 0.60"
     )
     assert "... and 4 more batches" in shown.stdout
     assert "One row per measurement" in shown.stdout
     assert "Null means" not in shown.stdout
+    assert "anchorline doctor --target prod" in shown.stdout
+
+
+def row_of(shown: str, batch_number: str) -> list[str]:
+    return next(line for line in shown.splitlines() if batch_number in line).split()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_summary_cuts_nothing_in_a_narrow_terminal(
+    width: int,
+    make_database: Callable[[], str],
+    use_database: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = make_database()
+    make_marts(url, batches=4)
+    use_database(url)
+    monkeypatch.setattr(console.out, "width", width)
+    shown = run("summary", "--target", "prod").stdout
+    for text in ("FAR-2024-003", "Smolt", "1,000", "1,234.6 t", "2025-05-20", "0.60"):
+        assert text in shown
+    assert "…" not in shown
+    assert "worst container" in " ".join(shown.split())
+    tables = shown.partition("What to try next")[0].splitlines()
+    assert max(map(len, tables)) <= width
+    assert [line for line in tables if line != line.rstrip()] == []
+    assert ("growth_sample" in shown) is (width != 80)  # left out first
+    assert (len(row_of(shown, "FAR-2024-003")) == 2) is (width == 60)  # a block, not a row
+
+
+def test_summary_says_when_the_raw_tables_are_other_ones(
+    make_database: Callable[[], str], use_database: Callable[[str], None]
+) -> None:
+    url = make_database()
+    make_marts(url, batches=4)
+    use_database(url)
+    with psycopg.connect(url) as connection:
+        create_raw_tables(connection, "farm")
+        connection.execute("create schema anchorline_staging")
+        connection.execute(
+            "create view anchorline_staging.stg_batches as select id from farm.batch_batch"
+        )
+        connection.execute(
+            "create table anchorline_marts.batches as "
+            "select distinct batch_id, batch_number from anchorline_marts.daily_batch_states"
+        )
+        connection.execute(
+            "insert into farm.batch_batch (id, batch_number, status, start_date, notes, "
+            "created_at, updated_at, lifecycle_stage_id, species_id, batch_type) "
+            "select batch_id, batch_number, 'ACTIVE', '2025-01-01', '', now(), now(), 1, 1, "
+            "'STANDARD' from anchorline_marts.batches"
+        )
+        connection.execute(
+            "insert into farm.batch_batchcontainerassignment "
+            "(id, population_count, biomass_kg, assignment_date, is_active, notes, created_at, "
+            "updated_at, batch_id, container_id, lifecycle_stage_id, departure_date) values "
+            "(1, 0, 0, '2025-01-01', true, '', now(), now(), 1, 1, 1, null), "
+            "(2, 0, 0, '2025-01-01', false, '', now(), now(), 1, 1, 1, '2025-08-01')"
+        )
+        sample = (
+            "insert into farm.batch_growthsample (id, sample_date, sample_size, avg_weight_g, "
+            "assignment_id, created_at, updated_at) values (%s, %s, 9, 9, %s, now(), now())"
+        )
+        connection.execute(sample, (1, "2025-06-02", 1))
+        connection.execute(sample, (2, "2025-07-01", 2))  # it has departed: no state to come
+        connection.execute(sample, (3, "2999-01-01", 1))  # a typing error
+    assert "Not up to date" not in run("summary", "--target", "prod").stdout
+
+    with psycopg.connect(url) as connection:
+        connection.execute(sample, (4, "2025-06-20", 1))
+        connection.execute("update farm.batch_batch set batch_number = 'NEW' where id = 4")
+    shown = " ".join(run("summary", "--target", "prod").stdout.split())
+    assert "records up to 2025-06-20, the marts end on 2025-06-02" in shown
+    assert "1 batch of the raw tables is not in the marts, and 1 batch of the marts is no" in shown
+    assert "Build again: `dbt build --target prod`" in shown
 
 
 def test_summary_without_marts_says_how_to_build_them(
@@ -303,6 +377,53 @@ def test_summary_without_marts_says_how_to_build_them(
         connection.execute("create schema anchorline_marts")
         connection.execute("create table anchorline_marts.daily_batch_states (id int)")
     assert "lacks weight_anchors" in run("summary", "--target", "prod").stderr
+
+
+def test_summary_sees_that_another_demo_farm_was_loaded(
+    make_database: Callable[[], str], use_database: Callable[[str], None]
+) -> None:
+    url = make_database()
+    make_marts(url, batches=1)
+    use_database(url)
+    loaded = run("demo", "load", "--target", "prod", "--batches", "1", "--as-of", "2026-01-31")
+    build = "dbt build --target prod --vars '{as_of_date: 2026-01-31}'"
+    assert f"Next: `{build}`, then `anchorline summary --target prod`." in loaded.stderr
+    with psycopg.connect(url) as connection:
+        connection.execute("create schema anchorline_staging")
+        connection.execute(
+            "create view anchorline_staging.stg_batches as select id from public.batch_batch"
+        )
+        connection.execute(
+            "create table anchorline_marts.batches as select 1 as batch_id, 'A' as batch_number"
+        )
+    shown = " ".join(run("summary", "--target", "prod").stdout.split())
+    assert "the demo farm ends on 2026-01-31, the marts end on 2025-06-02" in shown
+    assert f"Build again: `{build}`" in shown
+
+
+def test_hints_name_the_target_and_what_differs_from_the_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert hints.dbt_build("embedded") == "dbt build"
+    assert hints.dbt_build("prod", raw_schema="public", timezone="UTC") == (
+        "dbt build --target prod"
+    )
+    assert hints.dbt_build("dev", raw_schema="Farm 'x'", timezone="Atlantic/Faroe") == (
+        """dbt build --target dev --vars """
+        """'{raw_schema: "Farm '"'"'x'"'"'", timezone: Atlantic/Faroe}'"""
+    )
+    monkeypatch.setenv("DBT_TARGET", "prod")
+    assert hints.for_target("dbt build", "prod") == "dbt build --target prod"
+    assert hints.for_target("dbt build", "embedded") == "dbt build --target embedded"
+
+
+def test_environment_before_the_first_start_names_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(tmp_path / "none"))
+    shown = run("env")
+    assert [line.partition("=")[0] for line in shown.stdout.splitlines()] == ["export PATH"]
+    assert "anchorline db start" in shown.stderr
 
 
 def test_demo_leaves_other_data_alone(

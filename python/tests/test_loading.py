@@ -213,7 +213,7 @@ def test_column_that_an_older_table_lacks_is_named(conn: Connection, folder: Pat
         ("batch_species.csv", "id,name\n".encode("utf-16"), ["UTF-16"]),
         ("batch_species.csv", b"id,n\xe5me\n", ["line 1: not UTF-8"]),
         ("batch_species.csv", b"id,name\n1,Bl\xe5l\n", ["line 2", "UTF-8"]),
-        ("batch_species.csv", b"id,name\n1,a\nx2,b\n", ["line 3, column id", '"x2"']),
+        ("batch_species.csv", b"id,name\n1,a\nx2,b\n", ["line 3, column id", '"x2". Nothing']),
         ("batch_species.csv", b"id,name\n1,a\n2,b,c\n", ["line 3", "extra data"]),
         ("batch_species.csv", b"id,name\n1\n", ["line 2, column name", "missing data"]),
         ("batch_species.csv", b"id,name\n1,\n", ["line 2, column name: empty"]),
@@ -348,4 +348,43 @@ def test_command(url: str, folder: Path, use_database: Callable[[str], None]) ->
 
     assert (first.exit_code, second.exit_code, third.exit_code) == (0, 1, 0), first.output
     assert "batch_species" in first.stdout
-    assert "Error: batch_species in schema 'public' already holds rows" in second.stderr
+    assert "Error: batch_species in schema 'public' of database test_" in second.stderr
+    assert "already holds rows, and nothing was loaded. Add --replace" in second.stderr
+    assert "Next: `anchorline doctor --target prod`, then `dbt build --target prod`." in (
+        first.stderr
+    )
+
+
+def test_refusal_names_the_demo_farm_and_offers_its_removal_last(
+    conn: Connection, folder: Path
+) -> None:
+    load_farm(conn, batches=1, as_of=date(2026, 3, 1), readings=False)
+    (folder / "batch_species.csv").write_bytes(SPECIES)
+
+    message = failure(conn, folder, advice="PGHOST is set: add --target dev.")
+
+    assert "The demo farm lies in schema 'public' of database test_" in message
+    assert "as of 2026-03-01" in message
+    assert message.index("--target") < message.index("--raw-schema") < message.index("--replace")
+
+
+def test_command_sees_that_another_server_was_meant(
+    server: EmbeddedServer,
+    url: str,
+    folder: Path,
+    use_database: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_database(url)
+    monkeypatch.setenv("ANCHORLINE_DATA_DIR", str(server.folder))
+    (folder / "batch_species.csv").write_bytes(SPECIES)
+    arguments = ["load", str(folder), "--raw-schema", "meant for another server"]
+
+    first = CliRunner().invoke(main, arguments)
+    second = CliRunner().invoke(main, arguments)
+
+    expected = "PGHOST, PGPORT and PGDATABASE are set, but the target is embedded"
+    assert first.exit_code == 0, first.output
+    assert expected in first.stderr
+    assert "anchorline doctor --raw-schema 'meant for another server'" in first.stderr
+    assert second.stderr.index(expected) < second.stderr.index("--replace")

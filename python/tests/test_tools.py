@@ -97,6 +97,42 @@ def test_uv_is_downloaded_from_a_mirror_once(
     assert get_uv.uv_environment(uv)["UV_CACHE_DIR"] == str(get_uv.FOLDER / "cache")
 
 
+@pytest.mark.parametrize(
+    ("version", "given", "expected"),
+    [
+        ("0.13.8", {}, {"UV_SYSTEM_CERTS": "1"}),
+        ("0.10.9", {}, {"UV_NATIVE_TLS": "1"}),
+        ("0.13.8", {"UV_SYSTEM_CERTS": "0"}, {"UV_SYSTEM_CERTS": "0"}),
+        ("0.13.8", {"UV_NATIVE_TLS": "0"}, {"UV_NATIVE_TLS": "0"}),
+    ],
+)
+def test_uv_trusts_the_certificates_of_the_system(
+    get_uv: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    version: str,
+    given: dict[str, str],
+    expected: dict[str, str],
+) -> None:
+    names = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\necho 'uv {version}'\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr(get_uv, "SYSTEM_CERTS", (str(uv),))
+
+    def chosen() -> dict[str, str]:
+        return {name: value for name, value in get_uv.uv_environment(uv).items() if name in names}
+
+    assert chosen() == expected
+    monkeypatch.setattr(get_uv, "SYSTEM_CERTS", ())
+    monkeypatch.setattr(get_uv.platform, "system", lambda: "Linux")
+    assert chosen() == given  # a container without any: uv's own ones
+
+
 def test_damaged_download_is_refused(
     get_uv: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,5 +239,13 @@ def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
         text=True,
         env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "Removed .anchorline/",
+        "Removed .venv/",
+        "Removed .uv/",
+        "Removed target/",
+        "Removed logs/",
+        "Removed Python's caches in python/",
+    ]
     assert sorted(path for path in project.rglob("*") if path.is_file()) == kept

@@ -10,7 +10,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from anchorline import console, settings
+from anchorline import console, hints, settings
 from anchorline.cli import is_verbose
 from anchorline.cli.options import target_option
 
@@ -79,16 +79,20 @@ def load(
       anchorline demo load --batches 145 --as-of 2026-01-31 --seed 3 --replace
       PGHOST=db PGDATABASE=scratch anchorline demo load --target dev
     """
+    last_day = as_of.date() if as_of else _today()
     load_demo(
         target,
         batches=BATCHES if batches is None else batches,
-        as_of=as_of.date() if as_of else _today(),
+        as_of=last_day,
         seed=SEED if seed is None else seed,
         readings=not without_readings,
         replace=replace,
         raw_schema=raw_schema,
     )
-    console.say("Next: `dbt build`, then `anchorline summary`.")
+    build = hints.dbt_build(
+        target, raw_schema=raw_schema, as_of_date=hints.last_day_if_past(last_day)
+    )
+    console.say(f"Next: `{build}`, then `{hints.for_target('anchorline summary', target)}`.")
 
 
 @demo.command()
@@ -97,10 +101,11 @@ def load(
 @seed_option
 @replace_option
 def run(batches: int | None, as_of: datetime | None, seed: int | None, replace: bool) -> None:
-    r"""Start the embedded database, load the demo farm, build the marts, show them.
+    r"""Load a demo farm, build the marts, show them.
 
-    A demo farm that is there already is kept, so a second run is quick; options that ask for
-    another one need --replace. This is what `make demo` does.
+    Works on the embedded database, and starts it. A demo farm that is there already is kept;
+    the marts are built and tested anew in each run, which takes most of its time. Options that
+    ask for another farm need --replace. This is what `make demo` does.
 
     \b
     Examples:
@@ -136,6 +141,12 @@ def run(batches: int | None, as_of: datetime | None, seed: int | None, replace: 
     )
     with connect(target, autocommit=True) as connection:
         print_summary(connection, target)
+    if hints.last_day_if_past(last_day):
+        command = hints.dbt_build(target, as_of_date=last_day)
+        console.say(
+            f"The farm ends on {last_day}, and so do these marts. Plain `dbt build` goes on to "
+            f"today; the same build again is: {command}"
+        )
     console.say(f"Done in {time.monotonic() - began:.0f} s.")
 
 
@@ -184,7 +195,7 @@ def load_demo(
         table.add_column("Rows", justify="right")
         for name, count in loaded.row_counts.items():
             table.add_row(name, f"{count:,}")
-        console.err.print(table)
+        console.err.print(table, soft_wrap=False)
 
 
 def _today() -> date:

@@ -31,8 +31,9 @@ def env() -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
     if not project_server().passfile.is_file():
         console.note(
-            "there is no embedded database yet. Run `anchorline db start`, then this again: only "
-            "then is its port known."
+            "there is no embedded database yet, so nothing is exported that names one: its port "
+            "is known after the first start. Run `anchorline db start`, then this again. "
+            "(The targets dev and prod need no more.)"
         )
 
 
@@ -43,8 +44,7 @@ def exports() -> dict[str, str]:
     # once, and in front, also when the environment is evaluated again
     path = os.pathsep.join([programs, *(entry for entry in found if entry not in (programs, ""))])
     server = project_server()
-    variables = server.environment()
-    if not server.passfile.is_file():
-        # a port named here would be a fixed one for `anchorline db start`
-        del variables["ANCHORLINE_DB_PORT"]
+    # Before the first start the port is not known: the host alone would send dbt to whatever
+    # server has the usual one, and a port named here would be a fixed one for the start.
+    variables = server.environment() if server.passfile.is_file() else {}
     return {"PATH": path, **variables}

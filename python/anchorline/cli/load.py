@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from rich import box
 from rich.progress import TaskID
 from rich.table import Table
 
-from anchorline import console, loading, settings
+from anchorline import console, hints, loading, settings
 from anchorline.cli.options import target_option
 from anchorline.connection import connect
 from anchorline.raw.sources import project_variable
@@ -46,6 +47,13 @@ def load(folder: Path, replace: bool, raw_schema: str | None, target: str) -> No
       PGHOST=db PGDATABASE=farm anchorline load exports --target dev --raw-schema raw
     """
     schema = raw_schema or project_variable("raw_schema", "public")
+    unused = hints.unused_pg_variables(target)
+    pg_variables = (
+        f"{hints.listed(unused)} {'is' if len(unused) == 1 else 'are'} set, but the target is "
+        f"{target}: for the server named there add --target dev or --target prod."
+        if unused
+        else ""
+    )
     with connect(target) as conn:
         with console.progress() as progress:
             tasks: dict[str, TaskID] = {}
@@ -61,20 +69,27 @@ def load(folder: Path, replace: bool, raw_schema: str | None, target: str) -> No
                 schema,
                 replace=replace,
                 ops_schema=settings.layer_schema("ops", target),
+                advice=pg_variables,
                 report_progress=report,
             )
         beside = loading.filled_tables_beside(conn, schema, [table.table for table in loaded])
-    _print_summary(loaded, schema)
+        where = f"schema {schema} of {hints.place(conn)}"
+    _print_summary(loaded, where)
+    if pg_variables:
+        console.note(pg_variables)
     if beside:
         console.note(
             f"{len(beside)} raw tables that the folder does not have keep their rows: "
             f"{', '.join(beside)}."
         )
-    console.say("Next: `anchorline doctor`, then `dbt build`.")
+    looking = hints.for_target("anchorline doctor", target)
+    if schema != project_variable("raw_schema", "public"):
+        looking += f" --raw-schema {shlex.quote(schema)}"
+    console.say(f"Next: `{looking}`, then `{hints.dbt_build(target, raw_schema=schema)}`.")
 
 
-def _print_summary(loaded: list[loading.LoadedTable], schema: str) -> None:
-    table = Table(title=f"Loaded into schema {schema}", title_justify="left", box=box.SIMPLE)
+def _print_summary(loaded: list[loading.LoadedTable], where: str) -> None:
+    table = Table(title=f"Loaded into {where}", title_justify="left", box=box.SIMPLE)
     table.add_column("Table", no_wrap=True)
     table.add_column("Rows", justify="right")
     table.add_column("")
@@ -82,4 +97,4 @@ def _print_summary(loaded: list[loading.LoadedTable], schema: str) -> None:
         table.add_row(entry.table, f"{entry.row_count:,}", "new" if entry.is_created else "")
     table.add_section()
     table.add_row(f"{len(loaded)} tables", f"{sum(entry.row_count for entry in loaded):,}", "")
-    console.out.print(table)
+    console.show(table)

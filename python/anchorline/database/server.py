@@ -274,9 +274,12 @@ class EmbeddedServer:
             recorded = self._recorded()
         if recorded is not None:
             self._end(recorded.pid)
+            self._tell(f"Stopped the embedded database (process {recorded.pid})")
         for cluster in clusters:
             for pid in processes.servers_of(str(cluster)):
                 self._end(pid)
+                self._tell(f"Stopped a server that was left behind (process {pid})")
+        there = sorted(cluster for cluster in clusters if cluster.is_dir())
         try:
             places.forget_place(self.folder)
             for path in [self.folder / "postgres", *self.folder.glob("postgres.new-*")]:
@@ -287,6 +290,8 @@ class EmbeddedServer:
                     (self.folder / name).unlink()
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
+            for cluster in there:
+                self._tell(f"Removed the embedded database in {cluster}")
         except PermissionError as error:
             raise AnchorlineError(
                 f"{error.filename} belongs to another user and cannot be removed. "
