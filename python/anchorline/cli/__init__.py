@@ -19,6 +19,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("anchorline.cli.doctor:doctor", "Check a database before its first build."),
     "load": ("anchorline.cli.load:load", "Load raw tables from a folder of CSV files."),
     "summary": ("anchorline.cli.summary:summary", "Show what the marts hold now."),
+    "verify": ("anchorline.cli.verify:verify", "Compare the states with a second computation."),
+    "validate": (
+        "anchorline.cli.validate:validate",
+        "Check what raw tables and marts promise.",
+    ),
+    "explain": ("anchorline.cli.explain:explain", "Take one state apart, down to the raw records."),
     "bench": ("anchorline.cli.bench:bench", "Measure how fast the models build."),
 }
 
