@@ -144,9 +144,7 @@ def _print_truth(errors: pd.DataFrame) -> None:
     shown.columns = pd.Index(
         ["Days since the last anchor", "States", "Weight", "Number", "Biomass"]
     )
-    console.show(
-        _frame_table("Mean absolute error against the truth, days without anchor", shown)
-    )
+    console.show(_frame_table("Mean absolute error against the truth, days without anchor", shown))
 
 
 def _frame_table(title: str, frame: pd.DataFrame) -> Table:
