@@ -267,15 +267,18 @@ def _build_power_law(url: str, environment: dict[str, str], *left_out: str) -> N
 
 
 def test_the_operational_view_outlives_a_swap_of_its_table(
-    copied_demo: str, database_environment: Callable[[str], dict[str, str]]
+    built_demo: BuiltDemo,
+    copy_database: Callable[[str], str],
+    database_environment: Callable[[str], dict[str, str]],
 ) -> None:
     """Also where the run ends before the view's own model."""
-    with psycopg.connect(copied_demo) as connection:
+    url = copy_database(built_demo.url)
+    with psycopg.connect(url) as connection:
         before = connection.execute(
             "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
         ).fetchone()
-    _build(copied_demo, database_environment(copied_demo), "-s", "daily_assignment_states")
-    with psycopg.connect(copied_demo) as connection:
+    _build(url, database_environment(url), "-s", "daily_assignment_states")
+    with psycopg.connect(url) as connection:
         after = connection.execute(
             "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
         ).fetchone()
