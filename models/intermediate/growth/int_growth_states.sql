@@ -94,6 +94,35 @@ step as (
             limit 1
         ),
 
+        -- The clock itself, a day on, and the rows 0 of the day.
+        entering as (
+            select
+                0::bigint as assignment_id,
+                clock.today as state_date,
+                null::bigint as batch_id,
+                0::bigint as population,
+                1::double precision as weight_g,
+                0::double precision as mortality_carry,
+                null::bigint as lifecycle_stage_id,
+                false as is_arrival_inferred
+            from clock
+            where clock.today < (select last_day.last_date from last_day)
+
+            union all
+
+            select
+                starts.assignment_id,
+                starts.state_date,
+                starts.batch_id,
+                starts.population,
+                starts.weight_g,
+                starts.mortality_carry,
+                starts.lifecycle_stage_id,
+                starts.is_arrival_inferred
+            from clock
+            inner join starts on clock.today = starts.state_date
+        ),
+
         arriving as (
             select
                 movements.to_assignment_id as assignment_id,
@@ -349,14 +378,7 @@ step as (
         union all
 
         select
-            starts.assignment_id,
-            starts.state_date,
-            starts.batch_id,
-            starts.population,
-            starts.weight_g,
-            starts.mortality_carry,
-            starts.lifecycle_stage_id,
-            starts.is_arrival_inferred,
+            entering.*,
             false as is_state,
             null as stayed_count,
             null as arrived_count,
@@ -370,37 +392,7 @@ step as (
             null as arrived_biomass_kg,
             null as is_death_record_rejected,
             null as is_in_transit
-        from clock
-        inner join starts on clock.today = starts.state_date
-
-        union all
-
-        select
-            yesterday.assignment_id,
-            yesterday.today as state_date,
-            null as batch_id,
-            yesterday.population,
-            yesterday.weight_g,
-            yesterday.mortality_carry,
-            yesterday.lifecycle_stage_id,
-            yesterday.is_arrival_inferred,
-            false as is_state,
-            null as stayed_count,
-            null as arrived_count,
-            null as departed_count,
-            null as mortality_count,
-            null as count_adjustment,
-            null as mixed_weight_g,
-            null as modelled_weight_g,
-            null as weight_source,
-            null as mortality_source,
-            null as arrived_biomass_kg,
-            null as is_death_record_rejected,
-            null as is_in_transit
-        from yesterday
-        where
-            yesterday.assignment_id = 0
-            and yesterday.today < (select last_day.last_date from last_day)
+        from entering
     )
 ),
 
