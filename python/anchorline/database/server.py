@@ -341,7 +341,8 @@ class EmbeddedServer:
     def _make_folder(self) -> None:
         try:
             if not self.folder.is_dir():
-                self.folder.mkdir(parents=True, mode=0o755)
+                # another start may make it at the same moment
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
             with contextlib.suppress(FileNotFoundError):
                 (self.folder / "lock").stat()
             if not os.access(self.folder, os.W_OK | os.X_OK):
