@@ -23,7 +23,7 @@ from psycopg import Connection, sql
 
 from anchorline import settings
 from anchorline.build import dbt_program
-from anchorline.raw.schema import create_raw_tables
+from anchorline.raw.schema import OLDER_COLUMNS, create_raw_tables
 
 TARGET: Final = "prod"
 RAW_SCHEMA: Final = "public"
@@ -48,11 +48,15 @@ class Model:
 
 @dataclass(frozen=True)
 class CompiledProject:
-    """All models in an order in which each comes after its parents, and the data tests."""
+    """All models in an order in which each comes after its parents, and the data tests.
+
+    `stopping_tests` names the data tests that stop a build where they fail.
+    """
 
     models: tuple[Model, ...]
     data_tests: Mapping[str, str]
     unit_tests: Mapping[str, str]
+    stopping_tests: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,11 +87,17 @@ def compile_project(
 
     `folder` receives dbt's artifacts; two compilations need two folders.
     """
-    _dbt("compile", url, folder, variables, "--full-refresh")
+    run_dbt("compile", url, folder, variables, "--full-refresh")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     models: dict[str, Model] = {}
     data_tests: dict[str, str] = {}
+    stopping_tests: set[str] = set()
+    histories = _of_snapshots(manifest)
     for node in manifest["nodes"].values():
+        if histories.intersection(
+            (node["unique_id"], *node.get("depends_on", {}).get("nodes", ()))
+        ):
+            continue
         if node["resource_type"] == "model":
             models[node["name"]] = Model(
                 name=node["name"],
@@ -103,25 +113,44 @@ def compile_project(
             )
         elif node["resource_type"] == "test":
             data_tests[node["name"]] = node["compiled_code"]
+            if node["config"]["severity"].lower() == "error":
+                stopping_tests.add(node["name"])
     order = TopologicalSorter({name: model.parents for name, model in models.items()})
     return CompiledProject(
         models=tuple(models[name] for name in order.static_order()),
         data_tests=data_tests,
         unit_tests={},
+        stopping_tests=frozenset(stopping_tests),
     )
 
 
-def prepare_database(url: str, folder: Path) -> CompiledProject:
+def _of_snapshots(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the ids of snapshots and of what is made from them: no query fills a history."""
+    found = {
+        unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "snapshot"
+    }
+    for unique_id, children in manifest["child_map"].items():
+        if unique_id in found:
+            found.update(child for child in children if child.startswith("model."))
+    return frozenset(found)
+
+
+def prepare_database(
+    url: str, folder: Path, *, variables: Mapping[str, Any] | None = None
+) -> CompiledProject:
     """Make the raw tables, without their constraints, the seeds, and all models, empty.
 
     Without constraints, because the models must bear rows that a constraint keeps out today:
-    older instances hold them.
+    older instances hold them. The columns that only older instances have are there, too.
     """
     with psycopg.connect(url) as connection:
         create_raw_tables(connection, RAW_SCHEMA)
+        _add_older_columns(connection)
         _drop_constraints(connection)
-    _dbt("seed", url, folder / "seed", None)
-    project = compile_project(url, folder / "models")
+    run_dbt("seed", url, folder / "seed", None)
+    project = compile_project(url, folder / "models", variables=variables)
     with psycopg.connect(url) as connection:
         for model in project.models:
             connection.execute(
@@ -147,6 +176,17 @@ def prepare_database(url: str, folder: Path) -> CompiledProject:
     return project
 
 
+def replace_views(connection: Connection, project: CompiledProject) -> None:
+    """Give a prepared database the views of a project that was compiled with other variables."""
+    for model in project.models:
+        if model.materialized == "view":
+            connection.execute(
+                sql.SQL("create or replace view {} as {}").format(
+                    model.relation, sql.SQL(model.query)
+                )
+            )
+
+
 @contextmanager
 def taken_back(connection: Connection) -> Iterator[None]:
     """Take back, at the end of the block, all that was done in it."""
@@ -168,6 +208,7 @@ def fill_models(
     `only` limits it to some models (with their ancestors, or the rest is empty); `query_of` may
     put another query in a model's place.
     """
+    columns_of = _columns(connection, project)
     for model in project.models:
         if only is not None and model.name not in only:
             continue
@@ -180,7 +221,7 @@ def fill_models(
                     )
                 )
             continue
-        columns = sql.SQL(", ").join(map(sql.Identifier, _columns(connection, model)))
+        columns = sql.SQL(", ").join(map(sql.Identifier, columns_of[model.schema, model.name]))
         connection.execute(
             sql.SQL("insert into {} ({}) select {} from ({}) as model").format(
                 model.relation, columns, columns, sql.SQL(query)
@@ -188,21 +229,26 @@ def fill_models(
         )
 
 
-def _columns(connection: Connection, model: Model) -> list[str]:
+def _columns(connection: Connection, project: CompiledProject) -> dict[tuple[str, str], list[str]]:
+    """Return the columns of all models, by schema and name."""
     rows = connection.execute(
         """
-        select attname from pg_catalog.pg_attribute
-        where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
-        order by attnum
+        select nspname, relname, array_agg(attname::text order by attnum)
+        from pg_catalog.pg_attribute
+        inner join pg_catalog.pg_class on attrelid = pg_class.oid
+        inner join pg_catalog.pg_namespace on relnamespace = pg_namespace.oid
+        where nspname = any(%s) and attnum > 0 and not attisdropped
+        group by nspname, relname
         """,
-        (f'"{model.schema}"."{model.name}"',),
+        (sorted({model.schema for model in project.models}),),
     ).fetchall()
-    return [row[0] for row in rows]
+    return {(schema, name): columns for schema, name, columns in rows}
 
 
-def _dbt(
+def run_dbt(
     command: str, url: str, folder: Path, variables: Mapping[str, Any] | None, *arguments: str
 ) -> None:
+    """Run a dbt command on a database; artifacts and logs go to a folder; a failure raises."""
     parameters = psycopg.conninfo.conninfo_to_dict(url)
     names = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "DATABASE"}
     project = settings.project_folder()
@@ -229,6 +275,16 @@ def _dbt(
     )
     if done.returncode != 0:
         raise RuntimeError(f"dbt {command} failed:\n{done.stdout}")
+
+
+def _add_older_columns(connection: Connection) -> None:
+    for table, columns in OLDER_COLUMNS.items():
+        for name, kind in columns.items():
+            connection.execute(
+                sql.SQL("alter table {} add column {} {}").format(
+                    sql.Identifier(RAW_SCHEMA, table), sql.Identifier(name), sql.SQL(kind)
+                )
+            )
 
 
 def _drop_constraints(connection: Connection) -> None:

@@ -331,7 +331,8 @@ def _health_weighings(
     treatments = treatments[weighing & (ints(treatments, "health_sampling_event_id") != UNKNOWN)]
     at = positions(ints(treatments, "health_sampling_event_id"), sampling_id)
     sampled_stay = take(stay, at, -1)
-    gap = np.abs(ints(treatments, "treatment_date") - take(day, at, 0))
+    treated_batch, treated_day = ints(treatments, "batch_id"), ints(treatments, "treatment_date")
+    gap = np.where(treated_day == UNKNOWN, 0, np.abs(treated_day - take(day, at, 0)))
     sampling_is_bad = take(is_bad, at, False)
     used, bad_treatments = split_rejected(
         treatments,
@@ -342,7 +343,8 @@ def _health_weighings(
             "linked sampling is rejected": sampling_is_bad,
             "no weight": (at >= 0) & ~take(has_weight, at, False),
             "linked sampling belongs to another batch": (sampled_stay >= 0)
-            & (take(stays.batch_id, sampled_stay, UNKNOWN) != ints(treatments, "batch_id")),
+            & (treated_batch != UNKNOWN)
+            & (take(stays.batch_id, sampled_stay, UNKNOWN) != treated_batch),
             "linked sampling lies too many days away": (at >= 0)
             & (gap > seeds.plausible("vaccination_sampling_gap")[1]),
         },

@@ -124,7 +124,9 @@ def _usable(
         "batch is missing": is_alone & (batch < 0),
         "no date": day == UNKNOWN,
         "in the future": day > parameters.horizon_day,
-    } | {reason: ~is_alone & mask for reason, mask in of_stay.items()}
+    }
+    for text, mask in of_stay.items():
+        reasons[text] = reasons.get(text, False) | (~is_alone & mask)
     reason = first_reason(len(frame), reasons)
     good = np.array([text is None for text in reason], dtype=np.bool_)
     used = pd.DataFrame(

@@ -150,7 +150,9 @@ def check_scenarios(
         ),
         rejected(
             "batch_batch",
-            ints(batches, "batch_id")[(of_pin != UNKNOWN) & ~np.isin(of_pin, eligible)],
+            ints(batches, "batch_id")[
+                (of_pin != UNKNOWN) & ~np.isin(of_pin, eligible) & ~np.isin(of_run, eligible)
+            ],
             "pinned scenario is missing or rejected",
         ),
     ]

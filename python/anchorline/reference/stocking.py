@@ -175,9 +175,9 @@ def infer_transfers(
     the same batch that departs on d or up to `inference_window_days` before, after at least one
     day; it serves the earliest newcomers that it fits. It has left
     `max(0, source_population_before - transferred - accepted mortality - harvested)` (harvested
-    from the day of that transfer on), with its
-    rebuilt count where no transfer leaves it or its first one has no number before; nothing
-    where no transfer leaves it and its count rests on its harvest, which was all that lived.
+    from the day of that transfer on), with its rebuilt count where no transfer leaves it or its
+    first one has no number before; nothing where that count rests on its harvest, which was all
+    that lived.
 
     Where all sources of a day have left at least `min_inferred_cover` of the newcomers' rebuilt
     counts, each newcomer gets its rebuilt count, or, where it has departed itself and its count
@@ -243,9 +243,7 @@ def _left_in_sources(
     before = rebuilt.count.copy()
     first = transfers.sort_values(["departed_day", "transfer_action_id"]).drop_duplicates("source")
     number = ints(first, "source_population_before")
-    harvested_only = rebuilt.rebuilt_from == "harvest"
-    harvested_only[ints(first, "source")] = False
-    before[harvested_only] = 0
+    before[rebuilt.rebuilt_from == "harvest"] = 0
     known = (number != UNKNOWN) & (number >= 0)
     before[ints(first, "source")[known]] = number[known]
     gone = np.zeros(len(stays), dtype=np.int64)

@@ -42,7 +42,9 @@ def flags(frame: pd.DataFrame, column: str) -> BoolArray:
 
 def texts(frame: pd.DataFrame, column: str) -> TextArray:
     """Return a column of texts as objects, null as None."""
-    return np.asarray(frame[column].to_numpy(dtype=object), dtype=np.object_)
+    values = frame[column].to_numpy(dtype=object).copy()
+    values[frame[column].isna().to_numpy(dtype=np.bool_)] = None
+    return np.asarray(values, dtype=np.object_)
 
 
 def positions(keys: IntArray, of: IntArray) -> IntArray:

@@ -46,8 +46,8 @@ def measured_days(
 ) -> tuple[DailyMeans, pd.DataFrame]:
     """Average the readings of each container and day, and list those that cannot be true.
 
-    A reading is one of a parameter whose folded name is `temperature`; outside the plausible
-    range (-2 to 30 °C) it is rejected; after the as-of date it is not known yet.
+    A reading is one of a parameter whose folded name is `temperature`; without a value or outside
+    the plausible range (-2 to 30 °C) it is rejected; after the as-of date it is not known yet.
     """
     keys = texts(farm.environmental_parameters, "parameter_key")
     wanted = ints(farm.environmental_parameters, "parameter_id")[keys == "temperature"]
@@ -61,7 +61,7 @@ def measured_days(
     plausible = (value >= low) & (value <= high)
     bad = rejected(
         "environmental_environmentalreading",
-        ints(readings, "reading_id")[is_known & ~plausible & ~np.isnan(value)],
+        ints(readings, "reading_id")[is_known & ~plausible],
         "temperature out of range",
     )
     used = is_known & plausible

@@ -1,0 +1,186 @@
+"""Farms on which the models and the reference once disagreed, or a build stopped: each minimal.
+
+What the random farms find comes here, under the name of its rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from devtools.farm_comparison import FarmBench
+from devtools.random_farms import RandomFarm, Row, at
+
+FIRST = date(2024, 2, 20)
+STAGE = {"id": 1, "name": "Parr", "order": 1, "species_id": 1, "expected_weight_min_g": 10}
+BATCH = {"id": 1, "batch_number": "B1", "species_id": 1, "start_date": FIRST}
+
+
+def day(number: int) -> date:
+    """Return a day by its number; the batch's first day is 1."""
+    return date.fromordinal(FIRST.toordinal() + number - 1)
+
+
+def stay(number: int, first: int, departs: int | None, count: int = 0, **others: Any) -> Row:
+    return {
+        "id": number,
+        "batch_id": 1,
+        "container_id": number,
+        "lifecycle_stage_id": 1,
+        "is_active": departs is None,
+        "assignment_date": day(first),
+        "departure_date": None if departs is None else day(departs),
+        "population_count": count,
+        **others,
+    }
+
+
+def transfer(number: int, source: int, dest: int, on: int, count: int, **others: Any) -> Row:
+    return {
+        "id": number,
+        "workflow_id": 1,
+        "source_assignment_id": source,
+        "dest_assignment_id": dest,
+        "status": "COMPLETED",
+        "actual_execution_date": day(on),
+        "transferred_count": count,
+        "mortality_during_transfer": 0,
+        "selection_method": "AVERAGE",
+        **others,
+    }
+
+
+def farm(**rows: Any) -> RandomFarm:
+    return RandomFarm({"batch_lifecyclestage": [STAGE], "batch_batch": [BATCH], **rows})
+
+
+def weighed_at_vaccination(**treatment: Any) -> RandomFarm:
+    return farm(
+        batch_batchcontainerassignment=[stay(1, 1, None, 100)],
+        health_healthsamplingevent=[
+            {
+                "id": 1,
+                "assignment_id": 1,
+                "sampling_date": day(2),
+                "number_of_fish_sampled": 10,
+                "avg_weight_g": 26,
+            }
+        ],
+        health_treatment=[
+            {"id": 1, "includes_weighing": True, "sampling_event_id": 1, **treatment}
+        ],
+    )
+
+
+def dead_of_the_batch_alone(on: date | None, count: int) -> RandomFarm:
+    return farm(
+        batch_batchcontainerassignment=[stay(1, 1, None, 100)],
+        batch_mortalityevent=[{"id": 1, "batch_id": 1, "event_date": on, "count": count}],
+    )
+
+
+def reading(value: float | None, when: datetime) -> Row:
+    return {"id": 1, "container_id": 1, "parameter_id": 1, "reading_time": when, "value": value}
+
+
+CASES = {
+    "a reading without a value is listed": farm(
+        batch_batchcontainerassignment=[stay(1, 1, None, 100)],
+        environmental_environmentalparameter=[{"id": 1, "name": "Temperature"}],
+        environmental_environmentalreading=[reading(None, at(2024, 2, 21))],
+    ),
+    "deaths of the batch alone without a date are listed": dead_of_the_batch_alone(None, 0),
+    "deaths of the batch alone in the future are listed": dead_of_the_batch_alone(
+        date(2124, 2, 29), 0
+    ),
+    "a treatment without batch is weighed by its sampling": weighed_at_vaccination(
+        treatment_date=at(2024, 2, 21)
+    ),
+    "a treatment without date is weighed by its sampling": weighed_at_vaccination(batch_id=1),
+    "a pin to a missing scenario is not asked behind a pinned run": farm(
+        batch_batch=[{**BATCH, "pinned_projection_run_id": 1, "pinned_scenario_id": 3}],
+        scenario_tgcmodel=[{"model_id": 1, "tgc_value": 2.5}],
+        scenario_mortalitymodel=[{"model_id": 1, "frequency": "daily", "rate": 0}],
+        scenario=[{"scenario_id": 2, "batch_id": 1, "tgc_model_id": 1, "mortality_model_id": 1}],
+        scenario_projection_run=[{"run_id": 1, "scenario_id": 2}],
+    ),
+    "a missing selection method is AVERAGE": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 3), stay(2, 3, None), stay(3, 3, None)],
+        batch_transferaction=[
+            transfer(1, 1, 2, 3, 60, source_population_before=100, measured_avg_weight_g=20),
+            transfer(2, 1, 3, 3, 40, measured_avg_weight_g=30, selection_method=None),
+        ],
+    ),
+    "a negative transfer mortality does not reject the transfer": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 3), stay(2, 3, None)],
+        batch_transferaction=[
+            transfer(1, 1, 2, 3, 90, source_population_before=100, mortality_during_transfer=-1)
+        ],
+    ),
+    "legs through a stop draw by their ids as numbers": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, None, 5, avg_weight_g=20),
+            stay(2, 1, None, 6, avg_weight_g=40),
+            stay(3, 3, 3),
+            stay(4, 3, None),
+            stay(5, 3, None),
+        ],
+        batch_transferaction=[
+            transfer(97, 1, 3, 3, 5),
+            transfer(98, 2, 3, 3, 6),
+            transfer(99, 3, 4, 3, 1),
+            transfer(100, 3, 5, 3, 7),
+        ],
+    ),
+    "no source gives more than it brought through two stops": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, None, 3),
+            stay(2, 1, None, 3),
+            *(stay(number, 3, 3) for number in (3, 4)),
+            *(stay(number, 3, None) for number in (5, 6, 7)),
+        ],
+        batch_transferaction=[
+            transfer(1, 1, 3, 3, 3),
+            transfer(2, 2, 3, 3, 2),
+            transfer(3, 3, 4, 3, 5),
+            *(transfer(number, 4, number + 1, 3, 1) for number in (4, 5, 6)),
+        ],
+    ),
+    "fish harvested on the day of their delivery stop no build": farm(
+        batch_batchcontainerassignment=[stay(1, 1, None)],
+        batch_creationaction=[
+            {
+                "id": 1,
+                "dest_assignment_id": 1,
+                "status": "COMPLETED",
+                "egg_count_actual": 50,
+                "mortality_on_arrival": 0,
+                "actual_delivery_date": day(1),
+            }
+        ],
+        harvest_harvestevent=[{"id": 1, "assignment_id": 1, "event_date": at(2024, 2, 20)}],
+        harvest_harvestlot=[{"id": 1, "event_id": 1, "unit_count": 10}],
+    ),
+    "a harvested source has nothing left that its transfers lack": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, 4),
+            stay(2, 4, None),
+            stay(3, 4, None, 8),
+        ],
+        batch_mortalityevent=[
+            {"id": 1, "batch_id": 1, "assignment_id": 1, "event_date": day(2), "count": 20}
+        ],
+        batch_transferaction=[transfer(1, 1, 2, 4, 10)],
+        harvest_harvestevent=[{"id": 1, "assignment_id": 1, "event_date": at(2024, 2, 22)}],
+        harvest_harvestlot=[{"id": 1, "event_id": 1, "unit_count": 30}],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_models_and_reference_agree(farm_bench: Callable[[str], FarmBench], case: str) -> None:
+    report = farm_bench("defaults").compare(CASES[case])
+    assert report.agrees, report.text()
