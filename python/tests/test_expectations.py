@@ -1,16 +1,18 @@
 """The expectation suites: their files, what each must see, and the command that runs them."""
 
-# ruff: noqa: S608
-# The SQL that spoils a copy is put together from constants of this file.
-
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,20 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import AS_OF, BuiltDemo
 from psycopg import sql
+from psycopg.rows import namedtuple_row
+from spoilt_marts import CORRUPTIONS, SMOOTHED
 
 from anchorline.cli import main
 from anchorline.cli.validate import validate as validate_command
+from anchorline.errors import AnchorlineError
+from anchorline.expectations.limits import Limit, find_limit, find_raw_limit
 from anchorline.expectations.names import Catalogue, Names, for_target
 from anchorline.expectations.outcomes import BROKEN, FAILED, PASSED, SKIPPED, Outcome
 from anchorline.expectations.suites import (
+    BATCH,
+    DAYS,
+    FARM,
+    LINEAGE,
     QUERY_TYPE,
     SUITES,
     Expectation,
@@ -33,251 +43,10 @@ from anchorline.expectations.suites import (
     suite_in_form,
     suite_text,
 )
-from anchorline.expectations.validation import validate
+from anchorline.expectations.validation import Validator, validate
 from anchorline.raw.sources import project_variable, read_sources
 
 AS_OF_TEXT = AS_OF.isoformat()
-
-DAYS = "anchorline_marts.daily_assignment_states"
-ANCHORS = "anchorline_marts.weight_anchors"
-RECONCILED = "anchorline_marts.population_reconciliation"
-
-
-def one(table: str, condition: str = "true", order: str = "1") -> str:
-    """Pick one row of a table, for an update or delete."""
-    return f"ctid = (select ctid from {table} where {condition} order by {order} limit 1)"
-
-
-def change(table: str, change: str, condition: str = "true", order: str = "ctid") -> str:
-    return f"update {table} set {change} where {one(table, condition, order)}"
-
-
-def drop(table: str, condition: str = "true", order: str = "ctid") -> str:
-    return f"delete from {table} where {one(table, condition, order)}"
-
-
-AFTER_ANCHOR = (
-    "anchor_type is null and arrived_count = 0 and (assignment_id, state_date - 1) in "
-    f"(select assignment_id, state_date from {DAYS} where anchor_type is not null)"
-)
-FAR_FROM_ANCHORS = (
-    "anchor_type is null and arrived_count = 0 and avg_weight_g > 5 "
-    "and (assignment_id, state_date - 1) in "
-    f"(select assignment_id, state_date from {DAYS} where anchor_type is null)"
-)
-SELECTED = (
-    "anchor_type = 'transfer' and record_id in (select transfer_action_id "
-    "from anchorline_intermediate.int_transfer_actions_checked where selection_method <> 'AVERAGE')"
-)
-SMOOTHED = {
-    "assignment": "smoothed_band_of_an_assignment_holds_its_weight",
-    "batch": "smoothed_band_of_a_batch_holds_its_weight",
-}
-
-# What spoils the marts, and which expectation must see it.
-CORRUPTIONS: list[tuple[str, str]] = [
-    (
-        "anchor_day_carries_the_anchors_weight",
-        change(DAYS, "avg_weight_g = avg_weight_g + 0.0002", "anchor_type = 'growth_sample'"),
-    ),
-    (
-        "anchor_day_carries_the_anchors_weight",
-        change(DAYS, "weight_source = 'tgc_computed', anchor_type = null", "anchor_type <> ''"),
-    ),
-    (
-        "anchor_day_carries_the_anchors_weight",
-        change(DAYS, "anchor_type = 'manual'", "anchor_type is null"),
-    ),
-    (
-        "anchor_day_carries_the_anchors_weight",
-        change(DAYS, "weight_confidence = 0.5", "anchor_type = 'transfer'"),
-    ),
-    ("anchor_on_an_active_day_finds_its_state", drop(DAYS, "anchor_type is not null")),
-    (
-        "anchor_on_an_active_day_finds_its_state",
-        change(ANCHORS, "anchor_date = anchor_date + 5000", "anchor_status = 'used'"),
-    ),
-    (
-        "anchor_precedence_is_kept",
-        change(ANCHORS, "anchor_status = 'used', is_used = true", "anchor_status = 'superseded'"),
-    ),
-    (
-        "anchor_precedence_is_kept",
-        change(ANCHORS, "anchor_status = 'superseded', is_used = false", "anchor_status = 'used'"),
-    ),
-    (
-        "anchor_precedence_is_kept",
-        "insert into anchorline_ops.anchor_exclusions "
-        "(anchor_type, record_id, reason, excluded_by, excluded_at) "
-        f"select anchor_type, record_id, 'spoilt', 'test', '2020-01-01' from {ANCHORS} "
-        "where anchor_status = 'used' limit 1",
-    ),
-    ("every_measurement_is_an_anchor_or_rejected", drop(ANCHORS, "anchor_type = 'growth_sample'")),
-    (
-        "every_measurement_is_an_anchor_or_rejected",
-        change(ANCHORS, "weight_g = weight_g * 1.01", "anchor_type = 'vaccination'"),
-    ),
-    (
-        "every_measurement_is_an_anchor_or_rejected",
-        "delete from anchorline_marts.rejected_records where table_name = 'batch_growthsample'",
-    ),
-    ("selected_transfers_conserve_mass", change(ANCHORS, "weight_g = weight_g * 1.001", SELECTED)),
-    (
-        "selected_transfers_conserve_mass",
-        change(ANCHORS, "weight_g = weight_g + 0.01", "anchor_type = 'transfer'"),
-    ),
-    (
-        "weight_after_an_anchor_follows_from_it",
-        change(DAYS, "avg_weight_g = avg_weight_g * 1.002", AFTER_ANCHOR),
-    ),
-    (
-        "weight_follows_from_the_day_before",
-        change(DAYS, "avg_weight_g = avg_weight_g * 1.002", FAR_FROM_ANCHORS),
-    ),
-    (
-        "weight_follows_from_the_day_before",
-        change(
-            "anchorline_intermediate.int_growth_inputs",
-            "temp_c = temp_c + 1",
-            "temp_c > 0 and (assignment_id, state_date) in "
-            f"(select assignment_id, state_date from {DAYS} where {FAR_FROM_ANCHORS})",
-        ),
-    ),
-    (
-        "arriving_fish_mix_by_number",
-        change(
-            DAYS, "avg_weight_g = avg_weight_g * 1.002", "arrived_count > 0 and anchor_type is null"
-        ),
-    ),
-    (
-        "arriving_fish_mix_by_number",
-        change(DAYS, "arrived_count = arrived_count + 1", "arrived_count > 0"),
-    ),
-    (
-        "arriving_fish_mix_by_number",
-        change(
-            "anchorline_intermediate.int_movements",
-            "weight_g = 9999",
-            "movement_type = 'transfer' and (to_assignment_id, arrived_date) in "
-            f"(select assignment_id, state_date from {DAYS} where anchor_type is null)",
-        ),
-    ),
-    ("every_day_adds_up_in_whole_fish", change(DAYS, "population = population + 1")),
-    (
-        "every_day_adds_up_in_whole_fish",
-        change(
-            DAYS, "count_adjustment = count_adjustment + 1, mortality_count = mortality_count + 1"
-        ),
-    ),
-    (
-        "lineage_balance_closes",
-        change(RECONCILED, "stocked_count = stocked_count + 1", "stocked_count > 0"),
-    ),
-    (
-        "lineage_balance_closes",
-        drop("anchorline_intermediate.int_movements", "movement_type = 'harvest'"),
-    ),
-    (
-        "lineage_balance_closes",
-        change(DAYS, "mortality_count = mortality_count + 1", "population > 0"),
-    ),
-    (
-        "lineage_balance_closes",
-        change(
-            "anchorline_marts.batches",
-            "lineage_id = null",
-            f"batch_id in (select batch_id from {DAYS})",
-        ),
-    ),
-    (
-        "reconciliation_adds_up_to_the_days",
-        change(RECONCILED, "departed_count = departed_count + 1", "departed_count > 0"),
-    ),
-    (
-        "reconciliation_adds_up_to_the_days",
-        change(RECONCILED, "departure_left_count = departure_left_count + 1", "is_finished"),
-    ),
-    ("every_active_day_has_exactly_one_state", drop(DAYS)),
-    (
-        "every_active_day_has_exactly_one_state",
-        f"delete from {DAYS} where assignment_id = (select min(assignment_id) from {DAYS})",
-    ),
-    ("every_assignment_is_reconciled_or_rejected", drop(RECONCILED)),
-    (
-        "every_assignment_is_reconciled_or_rejected",
-        "delete from anchorline_marts.rejected_records "
-        "where table_name = 'batch_batchcontainerassignment'",
-    ),
-    ("numbers_lie_within_their_ranges", change(DAYS, "temp_c = 40")),
-    ("numbers_lie_within_their_ranges", change(DAYS, "avg_weight_g = 0")),
-    ("numbers_lie_within_their_ranges", change(DAYS, "feed_kg = -1")),
-    ("numbers_lie_within_their_ranges", change(DAYS, "observed_fcr = 11")),
-    ("biomass_is_number_times_weight", change(DAYS, "biomass_kg = biomass_kg + 50")),
-    (
-        "fcr_is_feed_over_gain",
-        change(DAYS, "observed_fcr = observed_fcr + 0.5", "observed_fcr < 5"),
-    ),
-    ("fcr_is_feed_over_gain", change(DAYS, "observed_fcr = null", "observed_fcr < 5")),
-    ("confidence_lies_between_0_and_1", change(DAYS, "temp_confidence = 1.01")),
-    ("confidence_lies_between_0_and_1", change(DAYS, "fcr_confidence = null")),
-    (
-        "confidence_follows_from_its_source",
-        change(DAYS, "weight_confidence = 0.61", "weight_source = 'tgc_computed'"),
-    ),
-    (
-        "confidence_follows_from_its_source",
-        change(DAYS, "mortality_confidence = 0.9", "mortality_source = 'actual'"),
-    ),
-    ("sources_come_from_their_lists", change(DAYS, "temp_source = 'guessed'")),
-    ("sources_come_from_their_lists", change(DAYS, "feed_kg = null", "feed_kg > 0")),
-    ("sources_come_from_their_lists", change(DAYS, "scenario_id = null", "scenario_id > 0")),
-    (
-        "stage_moves_on_when_its_weight_is_reached",
-        change(
-            DAYS,
-            "lifecycle_stage_id = lifecycle_stage_id - 1",
-            "lifecycle_stage_id in (select next_lifecycle_stage_id "
-            "from anchorline_intermediate.int_growth_parameters)",
-        ),
-    ),
-    (
-        "batch_day_is_the_sum_of_its_assignments",
-        change("anchorline_marts.daily_batch_states", "biomass_kg = biomass_kg + 10"),
-    ),
-    (
-        "batch_day_is_the_sum_of_its_assignments",
-        change("anchorline_marts.daily_batch_states", "mortality_count = mortality_count + 1"),
-    ),
-    ("batch_day_is_the_sum_of_its_assignments", drop("anchorline_marts.daily_batch_states")),
-    (
-        "batch_day_adds_up_in_whole_fish",
-        change("anchorline_marts.daily_batch_states", "departed_count = departed_count + 1"),
-    ),
-    (
-        "assignment_week_is_the_sum_of_its_days",
-        change("anchorline_marts.weekly_assignment_states", "gain_kg = gain_kg + 1"),
-    ),
-    (
-        "assignment_week_is_the_sum_of_its_days",
-        change("anchorline_marts.weekly_assignment_states", "iso_week = iso_week + 1"),
-    ),
-    (
-        "batch_week_is_the_sum_of_its_days",
-        change("anchorline_marts.weekly_batch_states", "days_covered = days_covered + 1"),
-    ),
-    (
-        "batch_week_is_the_sum_of_its_days",
-        change("anchorline_marts.weekly_batch_states", "population = population + 1"),
-    ),
-    (
-        SMOOTHED["assignment"],
-        change("anchorline_marts.daily_assignment_smoothed", "smoothed_weight_low_g = 99999"),
-    ),
-    (
-        SMOOTHED["batch"],
-        change("anchorline_marts.daily_batch_smoothed", "smoothed_weight_high_g = null"),
-    ),
-]
 
 
 def expectations(suite: str) -> dict[str, Expectation]:
@@ -286,10 +55,13 @@ def expectations(suite: str) -> dict[str, Expectation]:
 
 def failing(
     connection: psycopg.Connection[Any], names: Names, expectation: Expectation
-) -> list[tuple[Any, ...]]:
+) -> list[Any]:
+    """Return the rows that fail, without their number."""
     query = names.query(expectation)
     assert query is not None
-    return connection.execute(query.encode()).fetchall()
+    query = query.replace("count(*) over () as rows_failed, failed.*", "failed.*")
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(query.encode()).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -402,55 +174,92 @@ def test_expectation_sees_its_corruption(
 ) -> None:
     changed = spoilable.execute(corruption.encode()).rowcount
     assert changed > 0, "the demo farm has no such row"
-    assert failing(spoilable, names, expectations("marts")[expectation_id])
+    expectation = expectations("marts")[expectation_id]
+    found = failing(spoilable, names, expectation)
+    assert found
 
 
-@pytest.mark.parametrize(
-    ("expectation_id", "corruption"),
-    [
-        ("batch_growthsample.values", "update batch_growthsample set sample_size = 0"),
-        (
-            "batch_growthsample.jumps",
-            "update batch_growthsample set avg_weight_g = 1 where id % 2 = 0",
-        ),
-        ("batch_growthsample.references", "update batch_growthsample set assignment_id = -1"),
-        (
-            "batch_growthsample.freshness",
-            "delete from batch_growthsample",
-        ),
-        (
-            "batch_mortalityevent.freshness",
-            "update batch_mortalityevent set event_date = '2020-01-01'",
-        ),
-        (
-            "environmental_environmentalreading.freshness",
-            "delete from environmental_environmentalreading where reading_time > '2025-09-01'",
-        ),
-        (
-            "environmental_environmentalreading.values",
-            "update environmental_environmentalreading set value = 99 "
-            "where reading_time > '2025-09-20'",
-        ),
-        (
-            "inventory_feedingevent.freshness",
-            "delete from inventory_feedingevent where feeding_date > '2025-09-01'",
-        ),
-        (
-            "scenario_tgc_model_stage.values",
-            "update scenario_tgc_model_stage set lifecycle_stage = 'x' || id",
-        ),
-        ("batch_batch.values", "update batch_batch set actual_end_date = start_date - 1"),
-    ],
-)
-def test_raw_expectation_sees_its_corruption(
+@pytest.mark.parametrize(("expectation_id", "corruption"), CORRUPTIONS)
+def test_limited_to_some_batches_it_sees_what_is_theirs(
     spoilable: psycopg.Connection[Any], names: Names, expectation_id: str, corruption: str
 ) -> None:
-    expectation = expectations("raw")[expectation_id]
-    before = failing(spoilable, names, expectation)
     spoilable.execute(corruption.encode())
-    after = failing(spoilable, names, expectation)
-    assert after
-    assert after != before
+    expectation = expectations("marts")[expectation_id]
+
+    def found(limit: Limit) -> list[Any]:
+        return failing(spoilable, Catalogue(spoilable, names).limited(limit), expectation)
+
+    everywhere = failing(spoilable, names, expectation)
+    spoilt = {row.batch for row in everywhere}
+    assert len(spoilt) in (1, 8), "one batch, or a whole table"
+    batches = spoilable.execute(
+        "select batch_number from anchorline_marts.batches "
+        "order by batch_number = any(%s) desc, batch_number",
+        [list(spoilt)],
+    ).fetchall()
+    for batch in (batches[0][0], batches[-1][0]):
+        limit = find_limit(spoilable, names, batch_numbers=[batch])
+        theirs = {row for row in everywhere if row.batch in limit.batch_numbers}
+        assert set(found(limit)) == theirs
+        for row in list(theirs)[:1]:
+            if row.date is not None:
+                monday = row.date - timedelta(days=row.date.weekday())
+                assert row in found(replace(limit, first_date=monday))
+                later = found(replace(limit, first_date=monday + timedelta(days=14)))
+                assert (row in later) == (expectation.scope == LINEAGE)
+
+
+def test_a_limit_is_a_whole_lineage_and_a_whole_week(
+    spoilable: psycopg.Connection[Any], names: Names
+) -> None:
+    lineage = spoilable.execute(
+        """
+        select array_agg(batch_number order by batch_number) from anchorline_marts.batches
+        group by lineage_id having count(*) > 1
+        """
+    ).fetchone()
+    assert lineage is not None
+    rows = spoilable.execute(
+        "select assignment_id from anchorline_marts.population_reconciliation "
+        "where batch_number = any(%s)",
+        lineage,
+    ).fetchall()
+    ids = sorted(row[0] for row in rows)
+    thursday, monday = date(2025, 9, 25), date(2025, 9, 22)
+    by_batch = find_limit(spoilable, names, batch_numbers=lineage[0][1:2], first_date=thursday)
+    by_assignment = find_limit(spoilable, names, assignment_ids=ids[:1], first_date=monday)
+    assert by_batch == by_assignment
+    assert by_batch.batch_numbers == tuple(lineage[0])
+    assert set(by_batch.assignment_ids) >= set(ids)
+    assert by_batch.first_date == monday
+    assert Limit.from_json(json.loads(json.dumps(by_batch.as_json()))) == by_batch
+    with pytest.raises(AnchorlineError, match=r"There is no batch SEA-1\. Batches are called"):
+        find_limit(spoilable, names, batch_numbers=["SEA-1"])
+
+
+def test_raw_expectations_of_one_batch_name_it(
+    spoilable: psycopg.Connection[Any], names: Names
+) -> None:
+    spoilable.execute(
+        "update batch_growthsample set sample_size = 0 where id in "
+        "(select min(id) from batch_growthsample group by assignment_id)"
+    )
+    expectation = expectations("raw")["batch_growthsample.values"]
+    limit = find_raw_limit(spoilable, names, ["TROUBLE-001"])
+    limited = Catalogue(spoilable, names).limited(limit)
+    found = failing(spoilable, limited, expectation)
+    assert {row.batch for row in found} == {"TROUBLE-001"}
+    assert len({row.batch for row in failing(spoilable, names, expectation)}) > 1
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_an_expectation_says_how_far_it_can_be_limited(name: str) -> None:
+    for expectation in read_suite(name).expectations:
+        if name == "marts":
+            assert expectation.scope in (DAYS, LINEAGE), expectation.id
+        else:
+            names_batch = expectation.query and "null::text as batch" not in expectation.query
+            assert expectation.scope == (BATCH if names_batch else FARM), expectation.id
 
 
 def test_raw_expectations_run_on_an_older_instance(
@@ -533,6 +342,10 @@ def test_great_expectations_sees_every_corruption(
             if id_ not in seen:
                 connection.execute(corruption.encode())
                 seen.add(id_)
+        connection.execute(
+            "update anchorline_marts.daily_assignment_states set batch_number = %s",
+            ["Ær <b>&'\"$1{0}"],
+        )
         # a column that is gone: its SQL fails, and that is no pass
         connection.execute(
             "alter table anchorline_marts.weekly_batch_states rename column gain_kg to gain"
@@ -550,6 +363,10 @@ def test_great_expectations_sees_every_corruption(
         assert outcome.rows_tried is not None
         assert 0 < len(outcome.examples) <= 3
         assert {"batch", "assignment_id", "date"} <= set(outcome.examples[0])
+    pages = [page.read_text("utf-8") for page in (tmp_path / "validations").rglob("*.html")]
+    shown_names = {name for page in pages for name in re.findall(r"Ær.{0,40}?(?=</div>)", page)}
+    assert shown_names == {"Ær &lt;b&gt;&amp;&#x27;&quot;$1{0}"}
+    assert any("gain_kg does not exist" in page for page in pages)
     monkeypatch.setattr("anchorline.cli.validate.run_suites", lambda *_, **__: found)
     shown = run("--suite", "marts")
     assert shown.exit_code == 1
@@ -606,3 +423,108 @@ def test_vars_must_be_a_mapping() -> None:
 def test_relations_are_found_in_queries() -> None:
     expectation = expectations("marts")["anchor_on_an_active_day_finds_its_state"]
     assert Relation("marts", "daily_assignment_states") in expectation.relations
+
+
+# -- the process ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stuck(
+    copy_url: str, use_database: Callable[[str], None]
+) -> Iterator[Callable[[], psycopg.Connection[Any]]]:
+    """A built farm whose days are locked, so that a validation waits; and who sees that it does."""
+    use_database(copy_url)
+    with psycopg.connect(copy_url) as lock, psycopg.connect(copy_url, autocommit=True) as watch:
+        lock.execute("lock table anchorline_marts.daily_assignment_states")
+
+        def waiting() -> psycopg.Connection[Any]:
+            for _ in range(300):
+                if _sessions(watch, "wait_event_type = 'Lock'") == 2:
+                    return watch
+                time.sleep(0.1)
+            raise AssertionError("nobody waits for the days")
+
+        yield waiting
+
+
+def _sessions(watch: psycopg.Connection[Any], condition: str = "true") -> int:
+    row = watch.execute(
+        sql.SQL(
+            "select count(*) from pg_stat_activity where datname = current_database() "
+            "and application_name like 'anchorline%' and {}"
+        ).format(sql.SQL(condition))
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _must_end(watch: psycopg.Connection[Any]) -> None:
+    """Wait until the validation has no session; the server takes a moment to end one."""
+    for _ in range(100):
+        if _sessions(watch) == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a session is left")
+
+
+def test_a_database_that_goes_away_is_no_result(
+    stuck: Callable[[], psycopg.Connection[Any]],
+) -> None:
+    with Validator("prod") as validator, ThreadPoolExecutor(1) as pool:
+        validation = pool.submit(validator.validate, ("marts",))
+        stuck().execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'"
+        )
+        with pytest.raises(AnchorlineError, match="database went away") as raised:
+            validation.result(timeout=60)
+    assert "because: terminating connection" in str(raised.value.details)
+
+
+def test_an_interrupted_validation_leaves_no_query_behind(
+    stuck: Callable[[], psycopg.Connection[Any]], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "anchorline", "validate", "--suite", "marts"]
+    with subprocess.Popen(
+        [*command, "--target", "prod", "--out", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        watch = stuck()
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in said
+    _must_end(watch)
+
+
+def test_one_process_validates_again_and_again(
+    built_demo: BuiltDemo, use_database: Callable[[str], None]
+) -> None:
+    use_database(built_demo.url)
+    with Validator("prod") as validator, psycopg.connect(built_demo.url) as connection:
+        whole = validator.validate(("marts",), as_of=AS_OF)
+        began = time.monotonic()
+        limited = validator.validate(("marts",), as_of=AS_OF, batch_numbers=["TROUBLE-001"])
+        assert time.monotonic() - began < 10, "much less than the import and all batches"
+        connection.autocommit = True
+        _must_end(connection)
+    assert not whole.errors
+    assert whole.docs is None
+    assert [o.status for o in limited.outcomes] == [o.status for o in whole.outcomes]
+    tried, of_all = by_id(limited.outcomes), by_id(whole.outcomes)
+    for id_, outcome in tried.items():
+        if outcome.status == PASSED and id_ != "every_measurement_is_an_anchor_or_rejected":
+            assert (outcome.rows_tried or 0) <= (of_all[id_].rows_tried or 0), id_
+    days = "numbers_lie_within_their_ranges"
+    assert 0 < (tried[days].rows_tried or 0) < (of_all[days].rows_tried or 0) / 2
+
+
+def test_a_folder_that_cannot_be_written_is_said_first(
+    built_demo: BuiltDemo, use_database: Callable[[str], None], tmp_path: Path
+) -> None:
+    use_database(built_demo.url)
+    (tmp_path / "file").touch()
+    shown = run("--out", str(tmp_path / "file" / "docs"))
+    assert shown.exit_code == 1
+    assert "--out DIR" in shown.stderr

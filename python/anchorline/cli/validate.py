@@ -30,6 +30,13 @@ from anchorline.expectations.validation import validate as run_suites
     help="Which boundary: what goes in, what comes out, or both.",
 )
 @click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    metavar="BATCH",
+    help="Only this batch and those that its fish mixed with; may be repeated.",
+)
+@click.option(
     "--out",
     "docs_folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -53,6 +60,7 @@ from anchorline.expectations.validation import validate as run_suites
 def validate(
     ctx: click.Context,
     suite: str,
+    batches: tuple[str, ...],
     docs_folder: Path | None,
     as_of: datetime | None,
     variables: str | None,
@@ -72,15 +80,20 @@ def validate(
     Examples:
       anchorline validate
       anchorline validate --suite raw --as-of 2026-01-31
+      anchorline validate --suite marts --batch FAR-2024-001
       PGHOST=db anchorline validate --suite marts --target prod --out /var/www/validation
     """
     found = run_suites(
         target,
         SUITES if suite == "all" else (suite,),
-        docs_folder=docs_folder or settings.project_folder() / "target" / "validation",
+        docs_folder=docs_folder or settings.project_folder() / "target" / _docs_name(batches),
         as_of=as_of.date() if as_of else None,
         variables=_read_variables(variables),
+        batch_numbers=batches,
     )
+    limit = found.names.limit
+    if limit is not None:
+        console.out.print(f"Limited to {', '.join(limit.batch_numbers)}\n", markup=False)
     for name in SUITES:
         outcomes = [outcome for outcome in found.outcomes if outcome.suite == name]
         if outcomes:
@@ -88,6 +101,11 @@ def validate(
     if found.docs is not None:
         console.out.print(f"Data Docs: {found.docs}", markup=False)
     ctx.exit(1 if found.errors else 0)
+
+
+def _docs_name(batches: tuple[str, ...]) -> str:
+    """Keep the pages of a few batches apart from those of the whole farm."""
+    return "validation-of-batches" if batches else "validation"
 
 
 def _read_variables(text: str | None) -> dict[str, Any]:
@@ -131,9 +149,12 @@ def _print_suite(
         console.out.print(title, markup=False)
     for outcome in outcomes:
         _print_examples(outcome)
+    skipped: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.status == SKIPPED:
-            console.out.print(f"  skipped {outcome.id}: {outcome.reason}", markup=False)
+            skipped.setdefault(str(outcome.reason), []).append(outcome.id)
+    for reason, ids in skipped.items():
+        console.out.print(f"  skipped {', '.join(ids)}: {reason}", markup=False)
     console.out.print(_summed_up(outcomes) + "\n", markup=False)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import html
 import io
 import logging
 import os
 import shutil
 import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,27 +22,52 @@ import psycopg
 import sqlalchemy
 from great_expectations.core.result_format import ResultFormat
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.execution_engine.sqlalchemy_execution_engine import (
+    SqlAlchemyExecutionEngine,
+)
 from great_expectations.expectations.core.unexpected_rows_expectation import (
     UnexpectedRowsExpectation,
 )
 from great_expectations.expectations.metadata_types import FailureSeverity
+from great_expectations.expectations.metrics.metric_provider import MetricProvider, metric_value
 from great_expectations.expectations.registry import get_expectation_impl
+from great_expectations.render.components import (
+    LegacyDiagnosticRendererType,
+    RenderedTableContent,
+)
+from great_expectations.render.renderer.renderer import renderer
 
-from anchorline.connection import connect, connection_parameters
-from anchorline.expectations.names import Catalogue, Names
+from anchorline.connection import connection_parameters
+from anchorline.errors import AnchorlineError
+from anchorline.expectations.names import Names
 from anchorline.expectations.outcomes import BROKEN, FAILED, PASSED, SKIPPED, Outcome
-from anchorline.expectations.suites import Expectation, Relation, Suite
+from anchorline.expectations.questions import SESSION, Question, Questions, Rows
+from anchorline.expectations.suites import Relation, Suite
 
 EXAMPLES = 3
 SITE = "validation"
 
-# A session only reads, plans without JIT (it costs more than it gains here), and may sort a
-# farm's days in memory.
-_SESSION = (
-    "set default_transaction_read_only = on",
-    "set jit = off",
-    "set work_mem = '128MB'",
-)
+
+class FailingRows(MetricProvider):
+    """The rows that an expectation's query has found, on one of the validation's connections."""
+
+    metric_name = "anchorline.failing_rows"
+    domain_keys = ("batch_id", "row_condition", "condition_parser")
+    value_keys = ("unexpected_rows_query",)
+
+    answers: ClassVar[Mapping[str, Future[Rows]]] = {}
+    """Of the validation at work, by query as the expectation holds it."""
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)
+    def _sqlalchemy(
+        cls,  # noqa: N805 - the library calls it with the class
+        execution_engine: Any,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> Rows:
+        return cls.answers[metric_value_kwargs["unexpected_rows_query"]].result()
 
 
 class ExpectQueryToFindNothing(UnexpectedRowsExpectation):
@@ -48,7 +77,7 @@ class ExpectQueryToFindNothing(UnexpectedRowsExpectation):
     the number stands in the first row (`rows_failed`), which halves the time.
     """
 
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
+    metric_dependencies: ClassVar[tuple[str, ...]] = (FailingRows.metric_name,)
 
     def _validate(
         self,
@@ -56,7 +85,7 @@ class ExpectQueryToFindNothing(UnexpectedRowsExpectation):
         runtime_configuration: dict[str, Any] | None = None,
         execution_engine: Any = None,
     ) -> dict[str, Any]:
-        rows = metrics["unexpected_rows_query.table"]
+        rows = metrics[FailingRows.metric_name]
         failed = int(rows[0]["rows_failed"]) if rows else 0
         shown = [{k: v for k, v in row.items() if k != "rows_failed"} for row in rows]
         return {
@@ -64,54 +93,99 @@ class ExpectQueryToFindNothing(UnexpectedRowsExpectation):
             "result": {"observed_value": failed, "details": {"unexpected_rows": shown}},
         }
 
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
+    def _rows_in_data_docs(
+        cls,
+        configuration: Any = None,
+        result: Any = None,
+        runtime_configuration: dict[str, Any] | None = None,
+    ) -> list[RenderedTableContent] | None:
+        """Show the failing rows, which the parent leaves out. The pages escape nothing."""
+        rows = (result.result.get("details") or {}).get("unexpected_rows") if result else None
+        if not rows:
+            return None
+        return [
+            RenderedTableContent(
+                content_block_type="table",
+                header_row=[html.escape(name) for name in rows[0]],
+                table=[
+                    ["" if value is None else html.escape(str(value)) for value in row.values()]
+                    for row in rows
+                ],
+                styling={"body": {"classes": ["table-bordered", "table-sm", "mt-3"]}},
+            )
+        ]
+
 
 def evaluate(
-    suites: list[Suite], names: Names, target: str, docs_folder: Path
+    suites: list[Suite], names: Names, target: str, questions: Questions, docs_folder: Path | None
 ) -> tuple[list[Outcome], str | None]:
-    """Evaluate suites on a target; write Data Docs; return the outcomes and the docs' address."""
+    """Judge the answers; write Data Docs where they are wanted.
+
+    Returns the outcomes and the address of the first page.
+    """
     _be_quiet()
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    context.add_data_docs_site(SITE, _site(docs_folder))
     source = _source(context, target)
-    outcomes: list[Outcome] = []
-    with connect(target, autocommit=True) as connection:
-        catalogue = Catalogue(connection, names)
+    FailingRows.answers = {_escape(query): rows for query, rows in questions.answers.items()}
+    try:
+        outcomes: list[Outcome] = []
         for suite in suites:
-            outcomes += _evaluate_suite(suite, names, catalogue, connection, context, source)
-    return outcomes, _build_docs(context, docs_folder)
+            outcomes += _evaluate_suite(
+                suite, questions.of_suite[suite.name], names, context, source
+            )
+            questions.raise_if_lost()
+    finally:
+        FailingRows.answers = {}
+        while _sessions:  # the library keeps some for as long as the process lives
+            _sessions.pop().close()
+    return outcomes, _build_docs(context, docs_folder) if docs_folder else None
 
 
 def _build_docs(context: Any, folder: Path) -> str | None:
     """Write the Data Docs over those of an earlier run, whose other pages would stay."""
     first_page = folder / "index.html"
-    if first_page.is_file() and "Great Expectations" in first_page.read_text("utf-8", "replace"):
-        for pages in ("expectations", "validations"):
-            shutil.rmtree(folder / pages, ignore_errors=True)
-    context.build_data_docs(site_names=[SITE])
+    context.add_data_docs_site(SITE, _site(folder))
+    with _alone_in(folder):
+        if first_page.is_file() and "Great Expectations" in first_page.read_text(
+            "utf-8", "replace"
+        ):
+            for pages in ("expectations", "validations"):
+                shutil.rmtree(folder / pages, ignore_errors=True)
+        context.build_data_docs(site_names=[SITE])
     return str(first_page) if first_page.is_file() else None
 
 
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other validation writes its pages into the folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _evaluate_suite(
-    suite: Suite,
-    names: Names,
-    catalogue: Catalogue,
-    connection: psycopg.Connection,
-    context: Any,
-    source: Any,
+    suite: Suite, questions: list[Question], names: Names, context: Any, source: Any
 ) -> list[Outcome]:
     outcomes: dict[str, Outcome] = {}
-    by_relation: dict[Relation, list[Expectation]] = {}
-    for expectation in suite.expectations:
-        reason = catalogue.missing(expectation)
-        if reason is None:
-            by_relation.setdefault(expectation.relation, []).append(expectation)
-        else:
+    by_relation: dict[Relation, list[Question]] = {}
+    for question in questions:
+        expectation = question.expectation
+        if question.beyond is not None:
+            outcomes[expectation.id] = _outcome(suite, question, SKIPPED, reason=question.beyond)
+        elif question.missing is not None:
             status = SKIPPED if expectation.is_optional or expectation.needs else BROKEN
-            outcomes[expectation.id] = _outcome(suite, expectation, status, reason=reason)
+            outcomes[expectation.id] = _outcome(suite, question, status, reason=question.missing)
+        else:
+            by_relation.setdefault(expectation.relation, []).append(question)
     definitions = [
-        _definition(relation, expectations, names, context, source)
-        for relation, expectations in sorted(by_relation.items())
+        _definition(relation, asked, names, context, source)
+        for relation, asked in sorted(by_relation.items())
     ]
     if definitions:
         checkpoint = context.checkpoints.add(
@@ -127,24 +201,22 @@ def _evaluate_suite(
             for validation in run.run_results.values()
             for result in validation.results
         }
-        count = _RowCounts(connection, names)
-        for expectations in by_relation.values():
-            for expectation in expectations:
-                outcomes[expectation.id] = _judge(
-                    suite, expectation, found.get(expectation.id), count
-                )
+        for asked in by_relation.values():
+            for question in asked:
+                id_ = question.expectation.id
+                outcomes[id_] = _judge(suite, question, found.get(id_))
     return [outcomes[expectation.id] for expectation in suite.expectations]
 
 
 def _definition(
-    relation: Relation, expectations: list[Expectation], names: Names, context: Any, source: Any
+    relation: Relation, questions: list[Question], names: Names, context: Any, source: Any
 ) -> Any:
     """Make the validation of one table: its batch, and the expectations that speak of it."""
     # A table asset would fold the schema's name to lower case.
     asset = source.add_query_asset(name=str(relation), query=names.batch_query(relation))
     suite = context.suites.add(gx.ExpectationSuite(name=str(relation)))
-    for expectation in expectations:
-        suite.add_expectation(_build(expectation, names))
+    for question in questions:
+        suite.add_expectation(_build(question))
     suite.save()
     return context.validation_definitions.add(
         gx.ValidationDefinition(
@@ -153,11 +225,11 @@ def _definition(
     )
 
 
-def _build(expectation: Expectation, names: Names) -> Any:
+def _build(question: Question) -> Any:
+    expectation = question.expectation
     kwargs = dict(expectation.kwargs)
-    query = names.query(expectation)
-    if query is not None:
-        kwargs["unexpected_rows_query"] = _escape(query)
+    if question.query is not None:
+        kwargs["unexpected_rows_query"] = _escape(question.query)
     # It prints that a query should name its batch, which is unquoted there.
     with contextlib.redirect_stdout(io.StringIO()):
         return get_expectation_impl(expectation.type)(
@@ -169,37 +241,33 @@ def _build(expectation: Expectation, names: Names) -> Any:
 
 
 def _escape(query: str) -> str:
-    """Protect what Great Expectations (braces) and SQLAlchemy (colons) would read as theirs."""
-    return query.replace("{", "{{").replace("}", "}}").replace(":", r"\:")
+    """Protect the braces, which Great Expectations would read as its own."""
+    return query.replace("{", "{{").replace("}", "}}")
 
 
-def _judge(
-    suite: Suite,
-    expectation: Expectation,
-    result: Any,
-    count: _RowCounts,
-) -> Outcome:
+def _judge(suite: Suite, question: Question, result: Any) -> Outcome:
     if result is None:
-        return _outcome(suite, expectation, BROKEN, reason="it was not evaluated")
+        return _outcome(suite, question, BROKEN, reason="it was not evaluated")
     error = _hidden_error(result.exception_info)
     if error is not None:
-        return _outcome(suite, expectation, BROKEN, reason=error)
+        return _outcome(suite, question, BROKEN, reason=error)
     try:
-        tried = count(expectation)
-    except psycopg.Error as failure:
-        return _outcome(suite, expectation, BROKEN, reason=f"rows_tried: {failure}")
+        counted = question.rows_tried.result() if question.rows_tried else []
+    except (psycopg.Error, AnchorlineError) as failure:
+        return _outcome(suite, question, BROKEN, reason=f"rows_tried: {failure}")
     details = result.result.get("details") or {}
-    if expectation.query is None:
+    if question.query is None:
         examples, failed = _mismatches(details), 0 if result.success else 1
     else:
         examples, failed = details["unexpected_rows"], int(result.result["observed_value"])
+    expectation = question.expectation
     return Outcome(
         suite=suite.name,
         id=expectation.id,
         severity=expectation.severity,
         description=expectation.description,
         status=PASSED if result.success else FAILED,
-        rows_tried=tried,
+        rows_tried=int(next(iter(counted[0].values()))) if counted else None,
         rows_failed=failed,
         examples=[dict(row) for row in examples[:EXAMPLES]],
     )
@@ -215,31 +283,14 @@ def _hidden_error(exception_info: dict[str, Any] | None) -> str | None:
     return None
 
 
-class _RowCounts:
-    """How many rows an expectation tries; what several try is counted once."""
-
-    def __init__(self, connection: psycopg.Connection, names: Names) -> None:
-        self._connection = connection
-        self._names = names
-        self._counted: dict[str, int] = {}
-
-    def __call__(self, expectation: Expectation) -> int | None:
-        if expectation.rows_tried is None:
-            return None
-        query = self._names.render(expectation.rows_tried)
-        if query not in self._counted:
-            row = self._connection.execute(query.encode()).fetchone()
-            self._counted[query] = int(row[0]) if row else 0
-        return self._counted[query]
-
-
 def _mismatches(details: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what is missing of a set of columns, in the shape of failing rows."""
     missing = (details.get("mismatched") or {}).get("missing") or []
     return [{"column": name, "found": "missing"} for name in missing]
 
 
-def _outcome(suite: Suite, expectation: Expectation, status: str, *, reason: str | None) -> Outcome:
+def _outcome(suite: Suite, question: Question, status: str, *, reason: str | None) -> Outcome:
+    expectation = question.expectation
     return Outcome(
         suite=suite.name,
         id=expectation.id,
@@ -266,11 +317,15 @@ def _source(context: Any, target: str) -> Any:
     )
 
 
+_sessions: list[Any] = []
+
+
 @sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "connect")
 def _prepare_session(connection: Any, _record: Any) -> None:
-    for statement in _SESSION:
+    for statement in SESSION:
         connection.execute(statement)
     connection.commit()
+    _sessions.append(connection)
 
 
 def _site(folder: Path) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -13,33 +13,52 @@ from psycopg import sql
 
 from anchorline import settings
 from anchorline.errors import AnchorlineError
-from anchorline.expectations.suites import LAYERS, Expectation, Relation
+from anchorline.expectations.limits import Limit
+from anchorline.expectations.suites import (
+    BATCH,
+    DAYS,
+    FARM,
+    LAYERS,
+    RELATION,
+    SHAPE_TYPE,
+    Expectation,
+    Relation,
+)
 from anchorline.raw.sources import project_variable
 
 MOST_ROWS = 200
 """Failing rows that are fetched and shown in the Data Docs, at most; all are counted."""
 
-_PLACEHOLDER = re.compile(r"\{(var:\w+|as_of|" + "|".join(LAYERS) + r")\}")
+_PLACEHOLDER = re.compile(r"\{(?:all:)?(var:\w+|as_of|" + "|".join(LAYERS) + r")\}")
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the placeholders of the suites stand for on one target."""
+    """What the placeholders of the suites stand for on one target.
+
+    With a `limit`, tables are read through common table expressions in front of a query, which
+    leave the rows of other lineages out; `columns` (by schema and table) say which rows those
+    are. `Catalogue.limited` makes such names.
+    """
 
     schemas: Mapping[str, str]
     as_of: date
     variables: Mapping[str, Any] = field(default_factory=dict)
+    limit: Limit | None = None
+    columns: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
 
     def schema(self, relation: Relation) -> str:
         """Return the schema that holds the relation."""
         return self.schemas[relation.layer]
 
     def batch_query(self, relation: Relation) -> str:
-        """Return a query for all rows of the relation, in letters, digits and quotes alone.
+        """Return a query for the columns of the relation, in letters, digits and quotes alone.
 
         The library compiles it to text and back: a percent sign or a colon would not survive.
+        And it fetches all that the query finds, only to learn the columns: so it finds nothing.
         """
-        return f"select * from {_spelt(self.schema(relation))}.{_spelt(relation.name)}"  # noqa: S608
+        named = f"{_spelt(self.schema(relation))}.{_spelt(relation.name)}"
+        return f"select * from {named} limit 0"  # noqa: S608
 
     def render(self, template: str) -> str:
         """Fill in the placeholders: schemas as quoted identifiers, all else as literals."""
@@ -49,11 +68,65 @@ class Names:
         """Return the query for the rows that fail, with their number beside each of them."""
         if expectation.query is None:
             return None
+        # the first day is compared with the day before
+        begin, body = self._limited(expectation, expectation.query, days_before=1)
         return (
-            "select count(*) over () as rows_failed, failed.*\n"
-            f"from (\n{self.render(expectation.query)}\n) as failed\n"
+            f"{begin}select count(*) over () as rows_failed, failed.*\n"
+            f"from (\n{body}\n) as failed\n{self._asked_for(expectation)}"
             f"order by failed.batch, failed.assignment_id, failed.date\nlimit {MOST_ROWS}"
         )
+
+    def rows_tried(self, expectation: Expectation) -> str | None:
+        """Return the query for the number of rows that it looks at; None: not to be counted."""
+        if expectation.rows_tried is None or (self.limit and expectation.scope == BATCH):
+            return None
+        begin, body = self._limited(expectation, expectation.rows_tried, days_before=0)
+        return f"{begin}select * from (\n{body}\n) as counted" if begin else body  # noqa: S608
+
+    def beyond(self, expectation: Expectation) -> str | None:
+        """Say why the expectation cannot be limited as asked; None: it can, or need not."""
+        if self.limit is None or expectation.scope != FARM:
+            return None
+        if expectation.type == SHAPE_TYPE:
+            return "a table's shape is not a batch's"
+        return "its rows name no batch"
+
+    def _limited(
+        self, expectation: Expectation, template: str, *, days_before: int
+    ) -> tuple[str, str]:
+        """Return the limited tables that a query reads, to stand before it, and the query."""
+        if self.limit is None or expectation.scope == BATCH:
+            return "", self.render(template)
+        first_date = self.limit.first_date if expectation.scope == DAYS else None
+        if first_date is not None:
+            first_date -= timedelta(days=days_before)
+        tables: dict[str, str] = {}
+
+        def name(match: re.Match[str]) -> str:
+            whole, layer, table = match.groups()
+            relation = Relation(layer, table)
+            columns = self.columns.get((self.schema(relation), table), ())
+            condition = self.limit.condition(relation, columns, first_date) if self.limit else None
+            if whole or condition is None:
+                return match[0]
+            limited = sql.Identifier(str(relation)).as_string(None)
+            rows = f"select * from {self.render(match[0])} where {condition}"  # noqa: S608
+            tables[limited] = f"{limited} as not materialized (\n    {rows}\n)"
+            return limited
+
+        body = self.render(RELATION.sub(name, template))
+        return f"with {', '.join(tables.values())}\n" if tables else "", body
+
+    def _asked_for(self, expectation: Expectation) -> str:
+        """Leave out the failing rows that a limited validation does not ask for."""
+        limit = self.limit
+        if limit is not None and expectation.scope == BATCH:
+            numbers = sql.Literal(list(limit.batch_numbers)).as_string(None)
+            return f"where failed.batch = any({numbers}::text[])\n"
+        if limit is not None and expectation.scope == DAYS and limit.first_date is not None:
+            day = sql.Literal(limit.first_date).as_string(None)
+            return f"where coalesce(failed.date >= {day}, true)\n"
+        return ""
 
     def _value(self, match: re.Match[str]) -> str:
         name = match[1]
@@ -148,6 +221,10 @@ class Catalogue:
         self._columns: dict[tuple[str, str], set[str]] = {}
         for schema, table, column in rows:
             self._columns.setdefault((schema, table), set()).add(column)
+
+    def limited(self, limit: Limit) -> Names:
+        """Return the names by which a query reads some lineages alone."""
+        return replace(self._names, limit=limit, columns=self._columns)
 
     def has(self, relation: Relation) -> bool:
         """Return whether the table is there."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 PASSED: Final = "passed"
@@ -34,13 +32,11 @@ class Outcome:
         return self.status == BROKEN or (self.status == FAILED and self.severity == "critical")
 
 
-def write_outcomes(path: Path, outcomes: list[Outcome], docs: str | None) -> None:
-    """Write the outcomes, and where the Data Docs begin, to a file."""
-    content = {"docs": docs, "outcomes": [asdict(outcome) for outcome in outcomes]}
-    path.write_text(json.dumps(content, default=str), encoding="utf-8")
+def as_json(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Return the outcomes in the types of JSON, but for the values in their examples."""
+    return [asdict(outcome) for outcome in outcomes]
 
 
-def read_outcomes(path: Path) -> tuple[list[Outcome], str | None]:
-    """Read what `write_outcomes` has written."""
-    content = json.loads(path.read_text("utf-8"))
-    return [Outcome(**outcome) for outcome in content["outcomes"]], content["docs"]
+def from_json(content: list[dict[str, Any]]) -> list[Outcome]:
+    """Return what `as_json` has made of outcomes."""
+    return [Outcome(**outcome) for outcome in content]
