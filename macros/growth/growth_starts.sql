@@ -1,30 +1,39 @@
 {#-
-  The rows 0 of the recursion: those of all assignments, or, with the var `growth_restart_date`,
-  for a restart on that day: the stored states of the day before in place of the rows of
-  assignments that have begun by then. The recursion knows no difference.
+  The rows 0 of the recursion: those of all assignments or, where only pending changes are
+  computed, for each assignment with one: its row 0 if it has not begun by then, else its stored
+  state of the day before. The recursion knows no difference.
 -#}
 {% macro growth_starts() -%}
-    {%- set restart_date = var('growth_restart_date', none) -%}
-    {%- if restart_date is none -%}
-        {{ ref('int_growth_starts') }}
-    {%- else -%}
+    {%- if is_scoped() -%}
         (
-            select * from {{ ref('int_growth_starts') }}
-            where state_date >= date '{{ checked_iso_date("growth_restart_date") }}' - 1
+            select starts.*
+            from {{ ref('int_growth_starts') }} as starts
+            inner join pending_assignments as pending
+                on starts.assignment_id = pending.assignment_id
+            where starts.state_date >= pending.from_date - 1
 
             union all
 
             select
-                assignment_id,
-                batch_id,
-                state_date,
-                population,
-                weight_g,
-                mortality_carry,
-                lifecycle_stage_id,
-                is_arrival_inferred
-            from {{ this }}
-            where state_date = date '{{ checked_iso_date("growth_restart_date") }}' - 1
+                stored.assignment_id,
+                stored.batch_id,
+                stored.state_date,
+                stored.population,
+                stored.weight_g,
+                stored.mortality_carry,
+                stored.lifecycle_stage_id,
+                stored.is_arrival_inferred
+            from {{ this }} as stored
+            inner join pending_assignments as pending
+                on
+                    stored.assignment_id = pending.assignment_id
+                    and stored.state_date = pending.from_date - 1
+            inner join {{ ref('int_growth_starts') }} as starts
+                on
+                    stored.assignment_id = starts.assignment_id
+                    and stored.state_date > starts.state_date
         ) as restarts
+    {%- else -%}
+        {{ ref('int_growth_starts') }}
     {%- endif -%}
 {%- endmacro %}

@@ -9,6 +9,7 @@ source as (
         excluded_by,
         excluded_at
     from {{ source('ops', 'anchor_exclusions') }}
+    where removed_at is null
 ),
 
 renamed as (

@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['batch_id', 'assignment_id']}) }}
+
 with
 
 source as (

@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['batch_id']}) }}
+
 with
 
 source as (

@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['harvest_event_id']}) }}
+
 with
 
 source as (

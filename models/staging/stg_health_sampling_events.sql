@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['assignment_id']}) }}
+
 with
 
 source as (

@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['health_sampling_event_id']}) }}
+
 with
 
 source as (

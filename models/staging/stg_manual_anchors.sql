@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['assignment_id']}) }}
+
 with
 
 source as (
@@ -10,6 +12,7 @@ source as (
         entered_by,
         entered_at
     from {{ source('ops', 'manual_anchors') }}
+    where removed_at is null
 ),
 
 renamed as (

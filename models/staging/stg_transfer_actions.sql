@@ -1,3 +1,5 @@
+{{ config(meta={'examined_by': ['source_assignment_id', 'dest_assignment_id']}) }}
+
 with
 
 source as (

@@ -16,9 +16,6 @@ from psycopg import sql
 from anchorline import settings
 from anchorline.build import dbt_program
 
-PLACEHOLDER = date(1999, 12, 31)
-"""The engine is compiled once, for a restart on this day, which each test replaces by its own."""
-
 INTERMEDIATE = "anchorline_intermediate"
 
 DAYS = {
@@ -74,18 +71,24 @@ DAYS = {
 
 @dataclass(frozen=True)
 class Engine:
-    """A database with stored states, and the engine's query, compiled for a restart."""
+    """A database with stored states, and the engine's query as a refresh runs it."""
 
     url: str
-    restart_query: str
+    query: sql.SQL
 
     def connect(self) -> psycopg.Connection:
         options = f"-c search_path={INTERMEDIATE}"
         return psycopg.connect(self.url, options=options)
 
-    def restarted_on(self, day: date) -> sql.SQL:
-        query = self.restart_query.replace(PLACEHOLDER.isoformat(), day.isoformat())
-        return sql.SQL(query)
+    def restart(self, connection: psycopg.Connection, day: date) -> None:
+        """Compute the states from a day on, as if all of them had changed: table `restarted`."""
+        connection.execute(
+            "create temp table pending_assignments (assignment_id bigint, from_date date)"
+        )
+        connection.execute(
+            "insert into pending_assignments select assignment_id, %s from int_assignments", (day,)
+        )
+        connection.execute(sql.SQL("create temp table restarted as {}").format(self.query))
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +96,12 @@ def engine(built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory) -> E
     """The states of the demo farm, computed from its first day on."""
     project = settings.project_folder()
     folder = tmp_path_factory.mktemp("dbt")
-    variables = {
-        "as_of_date": AS_OF.isoformat(),
-        "growth_restart_date": PLACEHOLDER.isoformat(),
-    }
     subprocess.run(
         [
             str(dbt_program()),
             *("--quiet", "compile", "--target", "prod", "--select", "int_growth_states"),
             *("--project-dir", str(project), "--profiles-dir", str(project)),
-            *("--vars", json.dumps(variables)),
+            *("--vars", json.dumps({"as_of_date": AS_OF.isoformat()})),
         ],
         check=True,
         stdout=subprocess.DEVNULL,
@@ -110,8 +109,8 @@ def engine(built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory) -> E
     )
     (compiled,) = folder.glob("compiled/**/int_growth_states.sql")
     query = compiled.read_text()
-    assert query.count(PLACEHOLDER.isoformat()) == 2
-    return Engine(built_demo.url, query)
+    assert "pending_assignments" in query, "compiled for changes, not for a full build"
+    return Engine(built_demo.url, sql.SQL(query))
 
 
 @pytest.mark.parametrize("day_query", DAYS.values(), ids=DAYS.keys())
@@ -121,9 +120,7 @@ def test_restart_equals_rebuild(engine: Engine, day_query: str) -> None:
         assert found is not None
         day: date | None = found[0]
         assert day is not None, "the demo farm has no such day"
-        connection.execute(
-            sql.SQL("create temp table restarted as {}").format(engine.restarted_on(day))
-        )
+        engine.restart(connection, day)
         first, restarted = connection.execute(
             "select min(state_date), count(*) from restarted"
         ).fetchone() or (None, 0)
@@ -158,5 +155,43 @@ def test_restart_equals_rebuild(engine: Engine, day_query: str) -> None:
 def test_restart_after_the_last_day_gives_no_rows(engine: Engine) -> None:
     """The states of the day before are there, but there is nothing left to compute."""
     with engine.connect() as connection:
-        rows = connection.execute(engine.restarted_on(AS_OF + timedelta(days=1))).fetchall()
-    assert rows == []
+        engine.restart(connection, AS_OF + timedelta(days=1))
+        assert connection.execute("select * from restarted").fetchall() == []
+
+
+def test_assignments_restart_on_days_of_their_own(engine: Engine) -> None:
+    """Lineages change on different days; a restart computes each from its own day on."""
+    with engine.connect() as connection:
+        connection.execute(
+            """
+            create temp table pending_assignments as
+            select
+                assignments.assignment_id,
+                date '2024-01-01' + (lineages.lineage_id * 37 % 500)::integer as from_date
+            from int_assignments as assignments
+            inner join int_lineages as lineages using (batch_id)
+            where lineages.lineage_id % 3 <> 0
+            """
+        )
+        connection.execute(sql.SQL("create temp table restarted as {}").format(engine.query))
+        differing = connection.execute(
+            """
+            with stored as (
+                select states.*
+                from int_growth_states as states
+                inner join pending_assignments as pending
+                    on
+                        states.assignment_id = pending.assignment_id
+                        and states.state_date >= pending.from_date
+            )
+
+            (select * from stored except all select * from restarted)
+            union all
+            (select * from restarted except all select * from stored)
+            limit 10
+            """
+        ).fetchall()
+        found = connection.execute("select count(*) from restarted").fetchone()
+    assert differing == []
+    assert found is not None
+    assert found[0] > 0

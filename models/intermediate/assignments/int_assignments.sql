@@ -1,6 +1,14 @@
 -- One row per usable assignment: a batch's stay in one container, with its first and last day.
+{{ config(
+    meta={'examined_by': ['batch_id', 'assignment_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with assignments as (
-    select * from {{ ref('int_assignments_checked') }}
+    select * from {{ examined('int_assignments_checked') }}
 ),
 
 final as (

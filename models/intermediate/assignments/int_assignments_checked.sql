@@ -1,10 +1,18 @@
 -- One row per raw assignment, with the reason why it is not used (null where it is).
+{{ config(
+    meta={'examined_by': ['batch_id', 'assignment_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with assignments as (
-    select * from {{ ref('stg_assignments') }}
+    select * from {{ examined('stg_assignments') }}
 ),
 
 batches as (
-    select * from {{ ref('stg_batches') }}
+    select * from {{ examined('stg_batches') }}
 ),
 
 lifecycle_stages as (
@@ -12,7 +20,7 @@ lifecycle_stages as (
 ),
 
 harvest_events as (
-    select * from {{ ref('stg_harvest_events') }}
+    select * from {{ examined('stg_harvest_events') }}
 ),
 
 last_harvests as (

@@ -1,7 +1,14 @@
 -- One row per batch: the scenario in force. No batch is without one: the last resort is the
 -- baseline scenario of the seeds (scenario_id null).
+{{ config(
+    meta={'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+) }}
+
 with batches as (
-    select * from {{ ref('stg_batches') }}
+    select * from {{ examined('stg_batches') }}
 ),
 
 scenarios as (

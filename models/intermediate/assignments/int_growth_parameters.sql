@@ -2,13 +2,19 @@
 -- every parameter of the growth model that depends on the stage the fish have reached.
 -- The hook reads, too:
 -- depends_on: {{ ref('plausible_ranges') }}
-{{ config(post_hook="{{ refuse_implausible_power_law() }}") }}
+{{ config(
+    meta={'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+    post_hook="{{ refuse_implausible_power_law() }}",
+) }}
 {%- set baseline_coefficient
     = 'baseline_stages.tgc' if growth_formula() == 'cube_root'
     else 'baseline_stages.power_law_coefficient' %}
 
 with periods as (
-    select * from {{ ref('int_scenario_periods') }}
+    select * from {{ examined('int_scenario_periods') }}
 ),
 
 -- The species is that of the stages in which the batch's assignments start.
@@ -16,7 +22,7 @@ batch_species as (
     select distinct
         batch_id,
         species_id
-    from {{ ref('int_assignments') }}
+    from {{ examined('int_assignments') }}
 ),
 
 lifecycle_stages as (

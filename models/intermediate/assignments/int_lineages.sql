@@ -1,17 +1,24 @@
 -- One row per batch: the lineage it belongs to, that is all batches tied together by movements
 -- between them, named by its smallest batch id.
+{{ config(
+    meta={'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+) }}
+
 with recursive
 
 batches as (
-    select * from {{ ref('stg_batches') }}
+    select * from {{ examined('stg_batches') }}
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 movements as (
-    select * from {{ ref('int_movements') }}
+    select * from {{ examined('int_movements') }}
 ),
 
 ties as (

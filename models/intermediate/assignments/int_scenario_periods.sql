@@ -1,8 +1,15 @@
 -- One row per batch and period between model changes: the models in force from a day of the
 -- batch on. The first period starts on day 1 and serves the days before it, too. The baseline
 -- has no models (null).
+{{ config(
+    meta={'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+) }}
+
 with batch_scenarios as (
-    select * from {{ ref('int_batch_scenarios') }}
+    select * from {{ examined('int_batch_scenarios') }}
 ),
 
 model_changes as (

@@ -1,5 +1,12 @@
 -- One row per container and day whose temperature is measured or can be found from measured
 -- days nearby (growth model, section 4, rows 1 to 3 of the table).
+{{ config(
+    meta={'examined_by': ['container_id']},
+    indexes=[
+        {'columns': ['container_id']},
+    ],
+) }}
+
 with measured_days as (
     select
         container_id,
@@ -8,7 +15,7 @@ with measured_days as (
         lag(reading_date) over stays as previous_date,
         lead(reading_date) over stays as next_date,
         lead(mean_temp_c) over stays as next_temp_c
-    from {{ ref('int_container_day_readings') }}
+    from {{ examined('int_container_day_readings') }}
     where mean_temp_c is not null
     window stays as (partition by container_id order by reading_date)
 ),

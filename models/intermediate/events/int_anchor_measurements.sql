@@ -1,5 +1,12 @@
 -- One row per measured mean weight of an assignment on a day, up to the as-of date: whether it
 -- anchors the state, and if not, why not.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with growth_samples as (
     select
         'growth_sample' as anchor_type,
@@ -10,7 +17,7 @@ with growth_samples as (
         sample_size,
         std_deviation_weight_g,
         null::bigint as planned_activity_id
-    from {{ ref('int_growth_samples_checked') }}
+    from {{ examined('int_growth_samples_checked') }}
     where reject_reason is null
 ),
 
@@ -24,7 +31,7 @@ transfers as (
         sample_size,
         std_deviation_weight_g,
         planned_activity_id
-    from {{ ref('int_transfer_weighings') }}
+    from {{ examined('int_transfer_weighings') }}
     where reject_reason is null
 ),
 
@@ -38,7 +45,7 @@ vaccinations as (
         sample_size,
         std_deviation_weight_g,
         null::bigint as planned_activity_id
-    from {{ ref('int_vaccination_weighings') }}
+    from {{ examined('int_vaccination_weighings') }}
     where reject_reason is null
 ),
 
@@ -52,7 +59,7 @@ manual_anchors as (
         null::bigint as sample_size,
         null::double precision as std_deviation_weight_g,
         null::bigint as planned_activity_id
-    from {{ ref('int_manual_anchors_checked') }}
+    from {{ examined('int_manual_anchors_checked') }}
     where reject_reason is null
 ),
 
@@ -66,7 +73,7 @@ health_samplings as (
         sample_size,
         std_deviation_weight_g,
         null::bigint as planned_activity_id
-    from {{ ref('int_health_samplings_checked') }}
+    from {{ examined('int_health_samplings_checked') }}
     where reject_reason is null
 ),
 

@@ -1,10 +1,17 @@
 -- One row per assignment and day with an anchor: its measurements of the best kind, averaged by
 -- sample size.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with measurements as (
     select
         *,
         greatest(coalesce(sample_size, 1), 1) as sample_weight
-    from {{ ref('int_anchor_measurements') }}
+    from {{ examined('int_anchor_measurements') }}
     where anchor_status = 'used'
 ),
 

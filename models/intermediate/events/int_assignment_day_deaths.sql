@@ -1,8 +1,17 @@
 -- One row per assignment and day with deaths recorded for it: the mortality events' sum, else
 -- the health records' (a farm that keeps both writes the same fish twice).
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with deaths as (
-    select * from {{ ref('int_recorded_deaths_checked') }}
-    where reject_reason is null and not is_for_batch
+    select * from {{ examined('int_recorded_deaths_checked') }}
+    where
+        reject_reason is null
+        and not is_for_batch{{ and_examined(['assignment_id']) }}
 ),
 
 by_table as (

@@ -1,8 +1,17 @@
 -- One row per assignment and day with feeding events that name it, or its batch and container.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 select
     assignment_id,
     feeding_date,
     sum(amount_kg) as feed_kg
-from {{ ref('int_feeding_events_checked') }}
-where reject_reason is null and not is_for_container
+from {{ examined('int_feeding_events_checked') }}
+where
+    reject_reason is null
+    and not is_for_container{{ and_examined(['assignment_id']) }}
 group by assignment_id, feeding_date

@@ -1,7 +1,14 @@
 -- One row per batch and day with deaths recorded for the batch alone: the mortality events'
 -- sum, else the health records'.
+{{ config(
+    meta={'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+) }}
+
 with deaths as (
-    select * from {{ ref('int_recorded_deaths_checked') }}
+    select * from {{ examined('int_recorded_deaths_checked') }}
     where reject_reason is null and is_for_batch
 ),
 

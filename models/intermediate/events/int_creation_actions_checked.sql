@@ -1,11 +1,18 @@
 -- One row per completed creation action: fish delivered from outside, and the reason why it is
 -- not used (null where it is). A delivery dated before the assignment counts on its first day.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with creation_actions as (
-    select * from {{ ref('stg_creation_actions') }} where creation_status = 'COMPLETED'
+    select * from {{ examined('stg_creation_actions') }} where creation_status = 'COMPLETED'
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 final as (

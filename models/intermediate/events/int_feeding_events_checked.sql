@@ -1,6 +1,9 @@
 -- One row per raw feeding event: the assignment it belongs to (null: it names only a container),
 -- and the reason why it is not used (null where it is).
-{{ config(materialized='view') }}
+{{ config(
+    materialized='view',
+    meta={'examined_by': ['recorded_batch_id', 'recorded_assignment_id']},
+) }}
 
 with assignments as (
     select * from {{ ref('int_assignments') }}
@@ -10,23 +13,12 @@ feeding_events as (
     select * from {{ ref('stg_feeding_events') }}
 ),
 
--- Containers and days with feed for the container alone on which somebody was there to eat it.
-fed_containers as (
-    select distinct
-        feeding_events.container_id,
-        feeding_events.feeding_date
-    from feeding_events
-    inner join assignments
-        on
-            feeding_events.container_id = assignments.container_id
-            and {{ is_active_on('feeding_events.feeding_date', 'assignments') }}
-    where feeding_events.assignment_id is null and feeding_events.batch_id is null
-),
-
 -- An event that names only container and batch belongs to the batch's assignment active there.
 located as (
     select
         feeding_events.feeding_event_id,
+        feeding_events.batch_id as recorded_batch_id,
+        feeding_events.assignment_id as recorded_assignment_id,
         feeding_events.container_id,
         feeding_events.feeding_date,
         feeding_events.amount_kg,
@@ -36,7 +28,16 @@ located as (
         coalesce(assignments.end_date, active_there.end_date) as end_date,
         feeding_events.assignment_id is null
         and feeding_events.batch_id is null as is_for_container,
-        fed_containers.container_id is not null as is_container_held
+        -- Feed for the container alone: somebody was there to eat it.
+        case
+            when feeding_events.assignment_id is null and feeding_events.batch_id is null
+                then exists (
+                    select 1 from assignments as holders
+                    where
+                        feeding_events.container_id = holders.container_id
+                        and {{ is_active_on('feeding_events.feeding_date', 'holders') }}
+                )
+        end as is_container_held
     from feeding_events
     left join assignments on feeding_events.assignment_id = assignments.assignment_id
     left join assignments as active_there
@@ -45,15 +46,13 @@ located as (
             and feeding_events.batch_id = active_there.batch_id
             and feeding_events.container_id = active_there.container_id
             and {{ is_active_on('feeding_events.feeding_date', 'active_there') }}
-    left join fed_containers
-        on
-            feeding_events.container_id = fed_containers.container_id
-            and feeding_events.feeding_date = fed_containers.feeding_date
 ),
 
 final as (
     select
         feeding_event_id,
+        recorded_batch_id,
+        recorded_assignment_id,
         assignment_id,
         container_id,
         feeding_date,

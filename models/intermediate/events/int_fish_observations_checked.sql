@@ -1,5 +1,12 @@
 -- One row per fish weighed in a health sampling, with the reason why its weight is not used
 -- (null where it is). Fish that were not weighed are left out.
+{{ config(
+    meta={'examined_by': ['health_sampling_event_id']},
+    indexes=[
+        {'columns': ['health_sampling_event_id']},
+    ],
+) }}
+
 select
     individual_fish_observation_id,
     health_sampling_event_id,
@@ -7,5 +14,5 @@ select
     case
         {{ reject_implausible_weight('weight_g') }}
     end as reject_reason
-from {{ ref('stg_individual_fish_observations') }}
+from {{ examined('stg_individual_fish_observations') }}
 where weight_g is not null

@@ -1,10 +1,17 @@
 -- One row per raw growth sample, with the reason why it is not used (null where it is).
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with growth_samples as (
-    select * from {{ ref('stg_growth_samples') }}
+    select * from {{ examined('stg_growth_samples') }}
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 final as (

@@ -1,7 +1,15 @@
 -- One row per raw harvest lot with its event's assignment and day, and the reason why it is not
 -- used (null where it is).
+{{ config(
+    meta={'examined_by': ['harvest_event_id', 'assignment_id']},
+    indexes=[
+        {'columns': ['harvest_event_id']},
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with harvest_lots as (
-    select * from {{ ref('stg_harvest_lots') }}
+    select * from {{ examined('stg_harvest_lots') }}
 ),
 
 harvest_events as (
@@ -9,7 +17,7 @@ harvest_events as (
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 final as (

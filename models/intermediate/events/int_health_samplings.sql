@@ -1,7 +1,14 @@
 -- One row per raw health sampling event: its mean weight (that of its individual fish, else the
 -- event's own) and the number of fish behind it.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with sampling_events as (
-    select * from {{ ref('stg_health_sampling_events') }}
+    select * from {{ examined('stg_health_sampling_events') }}
 ),
 
 fish as (
@@ -10,7 +17,7 @@ fish as (
         avg(weight_g::numeric)::double precision as avg_weight_g,
         stddev_samp(weight_g::numeric)::double precision as std_dev_weight_g,
         count(*) as fish_count
-    from {{ ref('int_fish_observations_checked') }}
+    from {{ examined('int_fish_observations_checked') }}
     where reject_reason is null
     group by health_sampling_event_id
 ),

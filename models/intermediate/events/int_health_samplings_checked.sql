@@ -1,17 +1,24 @@
 -- One row per health sampling with a weight that no vaccination has claimed, with the reason
 -- why it cannot be true (null where it can).
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with samplings as (
-    select * from {{ ref('int_health_samplings') }} where weight_g is not null
+    select * from {{ examined('int_health_samplings') }} where weight_g is not null
 ),
 
 vaccination_weighings as (
     select health_sampling_event_id
-    from {{ ref('int_vaccination_weighings') }}
+    from {{ examined('int_vaccination_weighings') }}
     where reject_reason is null
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 final as (

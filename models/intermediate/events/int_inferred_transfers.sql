@@ -1,23 +1,31 @@
 -- One row per source and destination of a transfer that nobody recorded (growth model,
 -- section 5): fish do not appear from nowhere while others of their batch depart.
+{{ config(
+    meta={'examined_by': ['source_assignment_id', 'dest_assignment_id']},
+    indexes=[
+        {'columns': ['source_assignment_id']},
+        {'columns': ['dest_assignment_id']},
+    ],
+) }}
+
 with assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 rebuilt_counts as (
-    select * from {{ ref('int_rebuilt_counts') }}
+    select * from {{ examined('int_rebuilt_counts') }}
 ),
 
 transfers as (
-    select * from {{ ref('int_transfer_actions_checked') }} where reject_reason is null
+    select * from {{ examined('int_transfer_actions_checked') }} where reject_reason is null
 ),
 
 creation_actions as (
-    select * from {{ ref('int_creation_actions_checked') }} where reject_reason is null
+    select * from {{ examined('int_creation_actions_checked') }} where reject_reason is null
 ),
 
 harvests as (
-    select * from {{ ref('int_harvest_lots_checked') }} where reject_reason is null
+    select * from {{ examined('int_harvest_lots_checked') }} where reject_reason is null
 ),
 
 newcomers as (
@@ -26,7 +34,7 @@ newcomers as (
         assignments.batch_id,
         assignments.assignment_date,
         rebuilt_counts.rebuilt_count,
-        assignments.departure_date is not null
+        coalesce(assignments.departure_date <= {{ last_known_date() }}, false)
         and rebuilt_counts.rebuilt_from = 'population_count' as is_count_unknown
     from assignments
     inner join rebuilt_counts on assignments.assignment_id = rebuilt_counts.assignment_id

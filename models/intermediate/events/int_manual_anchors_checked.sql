@@ -1,10 +1,17 @@
 -- One row per manual anchor, with the reason why it is not used (null where it is).
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with manual_anchors as (
-    select * from {{ ref('stg_manual_anchors') }}
+    select * from {{ examined('stg_manual_anchors') }}
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 final as (

@@ -1,7 +1,15 @@
 -- One row per recorded or inferred movement of fish, as it happened: who leaves whom on which
 -- day, who arrives where. One-day chains are still in their legs.
+{{ config(
+    meta={'examined_by': ['from_assignment_id', 'to_assignment_id']},
+    indexes=[
+        {'columns': ['from_assignment_id']},
+        {'columns': ['to_assignment_id']},
+    ],
+) }}
+
 with stocking as (
-    select * from {{ ref('int_stocking') }}
+    select * from {{ examined('int_stocking') }}
 ),
 
 creation_actions as (
@@ -15,7 +23,7 @@ creation_actions as (
         stocking.start_weight_g as weight_g,
         'batch_creationaction' as raw_table,
         creation_actions.creation_action_id as record_id
-    from {{ ref('int_creation_actions_checked') }} as creation_actions
+    from {{ examined('int_creation_actions_checked', 'creation_actions') }}
     inner join stocking on creation_actions.assignment_id = stocking.assignment_id
     where creation_actions.reject_reason is null
 ),
@@ -40,9 +48,9 @@ transfer_actions as (
         *,
         source_assignment_id in (
             select inferred_transfers.source_assignment_id
-            from {{ ref('int_inferred_transfers') }} as inferred_transfers
+            from {{ examined('int_inferred_transfers', 'inferred_transfers') }}
         ) as is_source_inferred
-    from {{ ref('int_transfer_actions_checked') }}
+    from {{ examined('int_transfer_actions_checked') }}
     where reject_reason is null
 ),
 
@@ -97,7 +105,7 @@ inferred as (
         null::double precision as weight_g,
         'batch_batchcontainerassignment' as raw_table,
         dest_assignment_id as record_id
-    from {{ ref('int_inferred_transfers') }}
+    from {{ examined('int_inferred_transfers') }}
 ),
 
 harvests as (
@@ -111,7 +119,7 @@ harvests as (
         null::double precision as weight_g,
         'harvest_harvestlot' as raw_table,
         harvest_lot_id as record_id
-    from {{ ref('int_harvest_lots_checked') }}
+    from {{ examined('int_harvest_lots_checked') }}
     where reject_reason is null
 ),
 
@@ -130,7 +138,7 @@ legs as (
 ),
 
 anchors as (
-    select * from {{ ref('int_anchors') }}
+    select * from {{ examined('int_anchors') }}
 ),
 
 final as (
@@ -165,7 +173,7 @@ final as (
         on
             legs.from_assignment_id = anchors.assignment_id
             and legs.departed_date = anchors.anchor_date
-    left join {{ ref('int_assignments') }} as assignments
+    left join {{ examined('int_assignments', 'assignments') }}
         on legs.from_assignment_id = assignments.assignment_id
     where legs.fish_count > 0
 )

@@ -1,20 +1,27 @@
 -- One row per assignment: the number of fish with which it must have begun, rebuilt from what is
 -- recorded about its end (growth model, section 5). population_count is a live column: it holds
 -- what was left at the last write. Uses every record, also those after the as-of date.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 transfers as (
-    select * from {{ ref('int_transfer_actions_checked') }} where reject_reason is null
+    select * from {{ examined('int_transfer_actions_checked') }} where reject_reason is null
 ),
 
 creation_actions as (
-    select * from {{ ref('int_creation_actions_checked') }} where reject_reason is null
+    select * from {{ examined('int_creation_actions_checked') }} where reject_reason is null
 ),
 
 deaths as (
-    select * from {{ ref('int_assignment_day_deaths') }}
+    select * from {{ examined('int_assignment_day_deaths') }}
 ),
 
 harvests as (
@@ -22,7 +29,7 @@ harvests as (
         assignment_id,
         max(harvest_date) as last_harvest_date,
         sum(fish_count)::bigint as harvested_count
-    from {{ ref('int_harvest_lots_checked') }}
+    from {{ examined('int_harvest_lots_checked') }}
     where reject_reason is null
     group by assignment_id
 ),
@@ -45,7 +52,10 @@ ends as (
             when first_transfers_out.source_population_before is not null then 'transfer_out'
             when
                 harvests.assignment_id is not null
-                and (assignments.departure_date is not null or not assignments.is_active)
+                and (
+                    assignments.departure_date <= {{ last_known_date() }}
+                    or not assignments.is_active
+                )
                 then 'harvest'
             else 'population_count'
         end as rebuilt_from,

@@ -1,6 +1,9 @@
 -- One row per raw death record of either table: the assignment it belongs to (null: recorded
 -- for the batch alone), and the reason why it is not used (null where it is).
-{{ config(materialized='view') }}
+{{ config(
+    materialized='view',
+    meta={'examined_by': ['recorded_batch_id', 'recorded_assignment_id']},
+) }}
 
 with assignments as (
     select * from {{ ref('int_assignments') }}
@@ -45,6 +48,8 @@ located as (
     select
         records.table_name,
         records.record_id,
+        records.batch_id as recorded_batch_id,
+        records.assignment_id as recorded_assignment_id,
         coalesce(assignments.batch_id, active_there.batch_id, records.batch_id) as batch_id,
         coalesce(assignments.assignment_id, active_there.assignment_id) as assignment_id,
         records.event_date,
@@ -68,6 +73,8 @@ final as (
     select
         table_name,
         record_id,
+        recorded_batch_id,
+        recorded_assignment_id,
         batch_id,
         assignment_id,
         event_date,

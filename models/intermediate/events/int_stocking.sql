@@ -1,15 +1,22 @@
 -- One row per assignment: where its first fish come from, and what they weigh if nobody says.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 rebuilt_counts as (
-    select * from {{ ref('int_rebuilt_counts') }}
+    select * from {{ examined('int_rebuilt_counts') }}
 ),
 
 created as (
     select distinct assignment_id
-    from {{ ref('int_creation_actions_checked') }}
+    from {{ examined('int_creation_actions_checked') }}
     where reject_reason is null
 ),
 
@@ -17,21 +24,21 @@ transferred_in as (
     select distinct
         dest_assignment_id as assignment_id,
         arrived_date
-    from {{ ref('int_transfer_actions_checked') }}
+    from {{ examined('int_transfer_actions_checked') }}
     where reject_reason is null
 ),
 
 inferred as (
     select distinct dest_assignment_id as assignment_id
-    from {{ ref('int_inferred_transfers') }}
+    from {{ examined('int_inferred_transfers') }}
 ),
 
 batch_scenarios as (
-    select * from {{ ref('int_batch_scenarios') }}
+    select * from {{ examined('int_batch_scenarios') }}
 ),
 
 stage_parameters as (
-    select * from {{ ref('int_growth_parameters') }} where period_start_day = 1
+    select * from {{ examined('int_growth_parameters') }} where period_start_day = 1
 ),
 
 lifecycle_stages as (
@@ -68,14 +75,16 @@ weights as (
             when sourced.is_created or sourced.assignment_date = sourced.batch_start_date
                 then sourced.avg_weight_g
         end as own_weight_g,
-        case when stage_parameters.min_weight_g > 0 then stage_parameters.min_weight_g end
-            as constraint_weight_g,
+        case
+            when {{ is_plausible_weight('stage_parameters.min_weight_g') }}
+                then stage_parameters.min_weight_g
+        end as constraint_weight_g,
         case
             when sourced.assignment_date = sourced.batch_start_date
                 then batch_scenarios.initial_weight_g
         end as scenario_weight_g,
         case
-            when lifecycle_stages.expected_weight_min_g > 0
+            when {{ is_plausible_weight('lifecycle_stages.expected_weight_min_g') }}
                 then lifecycle_stages.expected_weight_min_g
         end as stage_weight_g,
         {{ growth_constant('default_start_weight_g') }} as default_weight_g

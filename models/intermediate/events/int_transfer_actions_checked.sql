@@ -1,7 +1,15 @@
 -- One row per completed transfer action: on which day its fish leave and arrive, and the reason
 -- why it is not used (null where it is).
+{{ config(
+    meta={'examined_by': ['source_assignment_id', 'dest_assignment_id']},
+    indexes=[
+        {'columns': ['source_assignment_id']},
+        {'columns': ['dest_assignment_id']},
+    ],
+) }}
+
 with transfer_actions as (
-    select * from {{ ref('stg_transfer_actions') }} where transfer_status = 'COMPLETED'
+    select * from {{ examined('stg_transfer_actions') }} where transfer_status = 'COMPLETED'
 ),
 
 transfer_workflows as (
@@ -9,7 +17,7 @@ transfer_workflows as (
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 -- A transfer executed shortly after its source's departure counts on the departure day; its
@@ -54,7 +62,7 @@ possible as (
             when not has_destination then 'destination is missing or rejected'
             when source_assignment_id = dest_assignment_id then 'into itself'
             when transferred_count is null then 'no count'
-            when transferred_count < 0 or mortality_during_transfer < 0 then 'negative count'
+            when transferred_count < 0 then 'negative count'
             when actual_execution_date > {{ last_known_date() }} then 'in the future'
             when actual_execution_date < source_assignment_date then 'before the source began'
             when actual_execution_date > source_latest_date then 'after the source ended'
@@ -112,7 +120,7 @@ final as (
         case when possible.source_population_before >= 0 then possible.source_population_before end
             as source_population_before,
         possible.transferred_count,
-        coalesce(possible.mortality_during_transfer, 0) as mortality_during_transfer,
+        greatest(possible.mortality_during_transfer, 0) as mortality_during_transfer,
         case
             when {{ is_plausible_weight('possible.measured_avg_weight_g') }}
                 then possible.measured_avg_weight_g
@@ -132,8 +140,6 @@ final as (
                 or possible.source_assignment_id = possible.dest_assignment_id
                 then possible.dest_assignment_id::text
             when possible.transferred_count < 0 then possible.transferred_count::text
-            when possible.mortality_during_transfer < 0
-                then possible.mortality_during_transfer::text
             else possible.actual_execution_date::text
         end as reject_value
     from possible

@@ -1,7 +1,14 @@
 -- One row per completed transfer whose fish were weighed: the mean weight of all fish of its
 -- source before the move, and of those that stay (growth model, section 7).
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with transfers as (
-    select * from {{ ref('int_transfer_actions_checked') }}
+    select * from {{ examined('int_transfer_actions_checked') }}
     where reject_reason is null and recorded_avg_weight_g is not null
 ),
 

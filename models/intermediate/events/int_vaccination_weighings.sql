@@ -1,7 +1,14 @@
 -- One row per treatment that includes a weighing: the linked sampling, and the reason why it is
 -- not used (null where it is). A treatment without a linked sampling has nothing to use.
+{{ config(
+    meta={'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+) }}
+
 with treatments as (
-    select * from {{ ref('stg_treatments') }}
+    select * from {{ examined('stg_treatments') }}
     where includes_weighing and health_sampling_event_id is not null
 ),
 
@@ -17,6 +24,7 @@ final as (
     select
         treatments.treatment_id,
         treatments.health_sampling_event_id,
+        treatments.batch_id,
         samplings.assignment_id,
         samplings.sampling_date,
         samplings.weight_g,

@@ -1,10 +1,30 @@
 -- One row per assignment and day on which feed was recorded for its container alone: the
 -- assignment's share, by the biomass the day began with.
-{{ config(indexes=[{'columns': ['assignment_id', 'state_date'], 'unique': true}]) }}
+{{ config(
+    meta={'published_by': 'assignment_days'},
+    indexes=[
+        {'columns': ['assignment_id', 'state_date'], 'unique': true},
+        {'columns': ['container_id', 'state_date']},
+    ],
+) }}
 
-with growth_inputs as (
-    select * from {{ ref('int_growth_inputs') }}
+with fed_days as (
+    select distinct
+        container_id,
+        state_date
+    from {{ pending('int_growth_inputs', 'assignments', day='state_date') }}
     where container_feed_kg is not null and not is_in_transit
+),
+
+-- All that eat from it, whoever of them is pending.
+growth_inputs as (
+    select growth_inputs.*
+    from fed_days
+    inner join {{ ref('int_growth_inputs') }} as growth_inputs
+        on
+            fed_days.container_id = growth_inputs.container_id
+            and fed_days.state_date = growth_inputs.state_date
+    where growth_inputs.container_feed_kg is not null and not growth_inputs.is_in_transit
 ),
 
 growth_states as (
@@ -47,6 +67,7 @@ summed as (
 final as (
     select
         assignment_id,
+        container_id,
         state_date,
         trim_scale(
             container_feed_kg * case
@@ -57,4 +78,4 @@ final as (
     from summed
 )
 
-select * from final
+select * from {{ pending_days('final', 'assignments') }}

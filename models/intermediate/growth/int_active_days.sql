@@ -1,6 +1,6 @@
 -- One row per assignment and day on which the engine holds it: its active days, and the days
 -- between its departure and a late arrival of its fish (is_in_transit: no state is published).
-{{ config(materialized='view') }}
+{{ config(materialized='view', meta={'examined_by': ['assignment_id']}) }}
 
 with assignments as (
     select * from {{ ref('int_assignments') }}
@@ -10,13 +10,8 @@ stocking as (
     select * from {{ ref('int_stocking') }}
 ),
 
-late_arrivals as (
-    select
-        from_assignment_id as assignment_id,
-        max(arrived_date) - 1 as last_transit_date
-    from {{ ref('int_movements') }}
-    where arrived_date > departed_date
-    group by from_assignment_id
+movements as (
+    select * from {{ ref('int_movements') }} where arrived_date > departed_date
 ),
 
 spans as (
@@ -26,7 +21,11 @@ spans as (
         greatest(assignments.last_active_date, late_arrivals.last_transit_date) as last_held_date
     from assignments
     inner join stocking on assignments.assignment_id = stocking.assignment_id
-    left join late_arrivals on assignments.assignment_id = late_arrivals.assignment_id
+    cross join lateral (
+        select max(movements.arrived_date) - 1 as last_transit_date
+        from movements
+        where assignments.assignment_id = movements.from_assignment_id
+    ) as late_arrivals
 ),
 
 final as (

@@ -1,5 +1,12 @@
 -- One row per assignment and day on which fish arrive: their number, and a fingerprint of who
 -- they are.
+{{ config(
+    meta={'examined_by': ['to_assignment_id']},
+    indexes=[
+        {'columns': ['to_assignment_id']},
+    ],
+) }}
+
 select
     to_assignment_id,
     arrived_date,
@@ -13,6 +20,6 @@ select
         ),
         0
     ) as arrivals_hash
-from {{ ref('int_movements') }}
+from {{ examined('int_movements') }}
 where to_assignment_id is not null
 group by to_assignment_id, arrived_date

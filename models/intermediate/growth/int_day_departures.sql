@@ -1,5 +1,12 @@
 -- One row per assignment and day on which fish leave it: their number, and a fingerprint of
 -- where they go.
+{{ config(
+    meta={'examined_by': ['from_assignment_id']},
+    indexes=[
+        {'columns': ['from_assignment_id']},
+    ],
+) }}
+
 select
     from_assignment_id,
     departed_date,
@@ -11,6 +18,6 @@ select
         ),
         0
     ) as departures_hash
-from {{ ref('int_movements') }}
+from {{ examined('int_movements') }}
 where from_assignment_id is not null
 group by from_assignment_id, departed_date

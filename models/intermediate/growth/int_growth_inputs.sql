@@ -1,15 +1,20 @@
 -- One row per assignment and day on which the engine holds it: everything that the day needs,
 -- every gap filled, every value's source named. The recursion's only daily input.
 {{ config(
-    indexes=[{'columns': ['assignment_id', 'state_date'], 'unique': true}],
+    meta={'examined_by': ['batch_id', 'assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id', 'state_date'], 'unique': true},
+        {'columns': ['batch_id']},
+    ],
+    partial_indexes=['(container_id, state_date) where container_feed_kg is not null'],
 ) }}
 
 with active_days as (
-    select * from {{ ref('int_active_days') }}
+    select * from {{ examined('int_active_days') }}
 ),
 
 container_temperatures as (
-    select * from {{ ref('int_container_temperatures') }}
+    select * from {{ examined('int_container_temperatures') }}
 ),
 
 profile_temperatures as (
@@ -20,7 +25,7 @@ periods as (
     select
         periods.*,
         coalesce(periods.temperature_profile_id, 0) as profile_id
-    from {{ ref('int_scenario_periods') }} as periods
+    from {{ examined('int_scenario_periods', 'periods') }}
 ),
 
 temp_confidences as (
@@ -28,35 +33,35 @@ temp_confidences as (
 ),
 
 deaths as (
-    select * from {{ ref('int_assignment_day_deaths') }}
+    select * from {{ examined('int_assignment_day_deaths') }}
 ),
 
 batch_deaths as (
-    select * from {{ ref('int_batch_day_deaths') }}
+    select * from {{ examined('int_batch_day_deaths') }}
 ),
 
 anchors as (
-    select * from {{ ref('int_anchors') }}
+    select * from {{ examined('int_anchors') }}
 ),
 
 feed as (
-    select * from {{ ref('int_assignment_day_feed') }}
+    select * from {{ examined('int_assignment_day_feed') }}
 ),
 
 container_feed as (
-    select * from {{ ref('int_container_day_feed') }}
+    select * from {{ examined('int_container_day_feed') }}
 ),
 
 arrivals as (
-    select * from {{ ref('int_day_arrivals') }}
+    select * from {{ examined('int_day_arrivals') }}
 ),
 
 departures as (
-    select * from {{ ref('int_day_departures') }}
+    select * from {{ examined('int_day_departures') }}
 ),
 
 parameter_hashes as (
-    select * from {{ ref('int_growth_parameter_hashes') }}
+    select * from {{ examined('int_growth_parameter_hashes') }}
 ),
 
 stage_caps as (
@@ -132,6 +137,8 @@ joined as (
         case when not days.is_in_transit then anchors.planned_activity_id end
             as planned_activity_id,
         days.start_weight_g,
+        case when days.start_weight_g is not null then days.lifecycle_stage_id end
+            as start_lifecycle_stage_id,
         stage_caps.cap_weight_g,
         feed.feed_kg,
         container_feed.container_feed_kg,
@@ -201,6 +208,7 @@ final as (
         hash_record_extended(
             row(
                 joined.*,
+                joined.state_date = {{ as_of_date() }},
                 {{ engine_version() }},
                 '{{ growth_formula() }}'::text,
                 '{{ missing_mortality() }}'::text

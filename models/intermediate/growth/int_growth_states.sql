@@ -8,10 +8,12 @@
 -- PostgreSQL allows neither aggregates nor a second mention of the recursive name in a recursive
 -- term; a WITH inside the term, which mentions it once as `yesterday`, allows both.
 {{ config(
+    meta={'published_by': 'states'},
     indexes=[
         {'columns': ['assignment_id', 'state_date'], 'unique': true},
         {'columns': ['batch_id', 'state_date']},
     ],
+    partial_indexes=['(assignment_id) where is_death_record_rejected'],
     pre_hook='set local jit = off; set local enable_mergejoin = off',
 ) }}
 
@@ -38,7 +40,7 @@ first_day as (
 ),
 
 last_day as (
-    select max(state_date) as last_date from {{ ref('int_growth_inputs') }}
+    select max(state_date) as last_date from {{ pending('int_growth_inputs', 'assignments') }}
 ),
 
 step as (
@@ -68,7 +70,8 @@ step as (
         null::text as mortality_source,
         null::double precision as arrived_biomass_kg,
         null::boolean as is_death_record_rejected,
-        null::boolean as is_in_transit
+        null::boolean as is_in_transit,
+        null::bigint as input_hash
     from first_day
     cross join generate_series(1, (select 1)) as one
     where first_day.first_date is not null
@@ -187,6 +190,7 @@ step as (
                 inputs.anchor_weight_g,
                 inputs.cap_weight_g,
                 inputs.is_in_transit,
+                inputs.input_hash,
                 coalesce(arrived.arrived_count, 0) as arrived_count,
                 coalesce(arrived.arrived_biomass_g, 0) / 1000 as arrived_biomass_kg,
                 greatest(yesterday.population - inputs.departed_count, 0) as stayed_count,
@@ -249,7 +253,7 @@ step as (
             from sharing
         ),
 
-        -- Recorded deaths of a day on which the batch has no fish are not used.
+        -- Recorded deaths of a day on which the batch has no fish, nor any under way, are not used.
         without_fish as (
             select mixed.assignment_id
             from mixed
@@ -258,7 +262,9 @@ step as (
                 and mixed.population_before + mixed.arrived_count = 0
                 and mixed.batch_id not in (
                     select others.batch_id from mixed as others
-                    where others.population_before + others.arrived_count > 0
+                    where
+                        others.population_before + others.arrived_count > 0
+                        or others.is_in_transit
                 )
         ),
 
@@ -372,7 +378,8 @@ step as (
             mortality_source,
             arrived_biomass_kg,
             is_death_record_rejected,
-            is_in_transit
+            is_in_transit,
+            input_hash
         from anchored
 
         union all
@@ -391,7 +398,8 @@ step as (
             null as mortality_source,
             null as arrived_biomass_kg,
             null as is_death_record_rejected,
-            null as is_in_transit
+            null as is_in_transit,
+            null as input_hash
         from entering
     )
 ),
@@ -417,7 +425,8 @@ final as (
         step.mortality_source,
         step.arrived_biomass_kg,
         step.is_death_record_rejected,
-        step.is_in_transit
+        step.is_in_transit,
+        step.input_hash
     from step
     where step.is_state
 )

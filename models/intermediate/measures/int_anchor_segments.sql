@@ -1,19 +1,26 @@
 -- One row per weight measurement: what the model expected that day, and how far the
 -- assignment's last anchor before it is away, unrounded.
+{{ config(
+    meta={'published_by': 'assignments'},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with measurements as (
-    select * from {{ ref('int_anchor_measurements') }}
+    select * from {{ pending('int_anchor_measurements', 'assignments') }}
 ),
 
 transfer_weighings as (
-    select * from {{ ref('int_transfer_weighings') }}
+    select * from {{ pending('int_transfer_weighings', 'assignments') }}
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ pending('int_assignments', 'assignments') }}
 ),
 
 daily_measures as (
-    select * from {{ ref('int_daily_measures') }}
+    select * from {{ pending('int_daily_measures', 'assignments') }}
 ),
 
 accumulated as (

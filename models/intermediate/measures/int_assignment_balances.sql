@@ -1,15 +1,26 @@
 -- One row per assignment with a state, or without days but with fish that arrived and were not
 -- seen to leave: the sums of its days, what of them was stocked or inferred, and its last number.
+{{ config(
+    meta={'published_by': 'assignments'},
+    indexes=[
+        {'columns': ['assignment_id'], 'unique': true},
+    ],
+) }}
+
 with growth_states as (
-    select * from {{ ref('int_growth_states') }} where not is_in_transit
+    select * from {{ pending('int_growth_states', 'assignments') }} where not is_in_transit
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ pending('int_assignments', 'assignments') }}
 ),
 
-movements as (
-    select * from {{ ref('int_movements') }}
+arriving as (
+    select * from {{ pending('int_movements', 'assignments', key='to_assignment_id') }}
+),
+
+departing as (
+    select * from {{ pending('int_movements', 'assignments', key='from_assignment_id') }}
 ),
 
 arrivals as (
@@ -17,7 +28,7 @@ arrivals as (
         to_assignment_id as assignment_id,
         sum(fish_count) filter (where movement_type = 'stocking') as stocked_count,
         sum(fish_count) filter (where is_inferred) as inferred_arrived_count
-    from movements
+    from arriving
     where to_assignment_id is not null
     group by to_assignment_id
 ),
@@ -25,21 +36,21 @@ arrivals as (
 -- What leaves on the departure day is in int_departure_days.
 inferred_departures as (
     select
-        movements.from_assignment_id as assignment_id,
-        sum(movements.fish_count) as inferred_departed_count
-    from movements
-    inner join assignments on movements.from_assignment_id = assignments.assignment_id
+        departing.from_assignment_id as assignment_id,
+        sum(departing.fish_count) as inferred_departed_count
+    from departing
+    inner join assignments on departing.from_assignment_id = assignments.assignment_id
     where
-        movements.is_inferred
-        and movements.departed_date <= assignments.last_active_date
-    group by movements.from_assignment_id
+        departing.is_inferred
+        and departing.departed_date <= assignments.last_active_date
+    group by departing.from_assignment_id
 ),
 
 harvests as (
     select
         from_assignment_id as assignment_id,
         sum(fish_count) as harvested_count
-    from movements
+    from departing
     where movement_type = 'harvest'
     group by from_assignment_id
 ),
@@ -48,9 +59,9 @@ harvests as (
 stranded as (
     select
         assignments.assignment_id,
-        sum(movements.fish_count) as arrived_count
+        sum(arriving.fish_count) as arrived_count
     from assignments
-    inner join movements on assignments.assignment_id = movements.to_assignment_id
+    inner join arriving on assignments.assignment_id = arriving.to_assignment_id
     where assignments.departure_date = assignments.assignment_date
     group by assignments.assignment_id
 ),

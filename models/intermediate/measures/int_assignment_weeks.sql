@@ -1,9 +1,16 @@
 -- One row per assignment and ISO week in which it has a state: the week's sums, its first and
 -- its last day, unrounded.
-{{ config(materialized='view') }}
+{{ config(
+    meta={'published_by': 'assignment_weeks'},
+    indexes=[
+        {'columns': ['assignment_id', 'week_start_date'], 'unique': true},
+    ],
+) }}
 
 with daily_measures as (
-    select * from {{ ref('int_daily_measures') }}
+    select * from {{ pending(
+        'int_daily_measures', 'assignments', day='state_date', since='week_before'
+    ) }}
 ),
 
 dated as (
@@ -75,4 +82,4 @@ final as (
     window assignment_weeks as (partition by assignment_id order by week_start_date)
 )
 
-select * from final
+select * from {{ pending_weeks('final', 'assignments') }}

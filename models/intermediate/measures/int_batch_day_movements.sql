@@ -1,27 +1,23 @@
 -- One row per batch and day on which its number changes otherwise than by its states' deaths:
 -- what crosses the batch's border, and what its departing assignments leave unexplained. A move
 -- between two containers of the batch on one day is no change of the batch.
+{{ config(
+    meta={'published_by': 'batches'},
+    indexes=[
+        {'columns': ['batch_id', 'state_date'], 'unique': true},
+    ],
+) }}
+
 with assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ pending('int_assignments', 'batches') }}
 ),
 
 movements as (
-    select
-        movements.fish_count,
-        movements.departed_date,
-        movements.arrived_date,
-        sources.batch_id as from_batch_id,
-        destinations.batch_id as to_batch_id,
-        coalesce(
-            sources.batch_id = destinations.batch_id
-            and movements.departed_date = movements.arrived_date,
-            false
-        ) as is_within_batch
-    from {{ ref('int_movements') }} as movements
-    left join assignments as sources
-        on movements.from_assignment_id = sources.assignment_id
-    left join assignments as destinations
-        on movements.to_assignment_id = destinations.assignment_id
+    select * from {{ ref('int_movements') }}
+),
+
+all_assignments as (
+    select * from {{ ref('int_assignments') }}
 ),
 
 balances as (
@@ -34,26 +30,42 @@ departure_days as (
 
 arrivals as (
     select
-        to_batch_id as batch_id,
-        arrived_date as state_date,
-        fish_count as arrived_count,
+        assignments.batch_id,
+        movements.arrived_date as state_date,
+        movements.fish_count as arrived_count,
         0 as departed_count,
         0 as mortality_count,
         0 as count_adjustment
-    from movements
-    where to_batch_id is not null and not is_within_batch
+    from assignments
+    inner join movements on assignments.assignment_id = movements.to_assignment_id
+    left join all_assignments as sources
+        on movements.from_assignment_id = sources.assignment_id
+    where
+        (
+            assignments.batch_id = sources.batch_id
+            and movements.departed_date = movements.arrived_date
+        )
+        is not true
 ),
 
 departures as (
     select
-        from_batch_id as batch_id,
-        departed_date as state_date,
+        assignments.batch_id,
+        movements.departed_date as state_date,
         0 as arrived_count,
-        fish_count as departed_count,
+        movements.fish_count as departed_count,
         0 as mortality_count,
         0 as count_adjustment
-    from movements
-    where from_batch_id is not null and not is_within_batch
+    from assignments
+    inner join movements on assignments.assignment_id = movements.from_assignment_id
+    left join all_assignments as destinations
+        on movements.to_assignment_id = destinations.assignment_id
+    where
+        (
+            assignments.batch_id = destinations.batch_id
+            and movements.departed_date = movements.arrived_date
+        )
+        is not true
 ),
 
 -- On the departure day: deaths, and what left against the last number.
@@ -65,9 +77,9 @@ departing as (
         0 as departed_count,
         departure_days.mortality_count,
         departure_days.left_count - coalesce(balances.last_population, 0) as count_adjustment
-    from departure_days
-    inner join assignments on departure_days.assignment_id = assignments.assignment_id
-    left join balances on departure_days.assignment_id = balances.assignment_id
+    from assignments
+    inner join departure_days on assignments.assignment_id = departure_days.assignment_id
+    left join balances on assignments.assignment_id = balances.assignment_id
 ),
 
 -- Fish that were never said to leave are gone on the day after the last.

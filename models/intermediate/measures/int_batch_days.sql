@@ -1,12 +1,17 @@
 -- One row per batch and day with a state: sums and means over its containers, unrounded.
-{{ config(indexes=[{'columns': ['batch_id', 'state_date'], 'unique': true}]) }}
+{{ config(
+    meta={'published_by': 'batch_days', 'examined_by': ['batch_id']},
+    indexes=[
+        {'columns': ['batch_id', 'state_date'], 'unique': true},
+    ],
+) }}
 
 with daily_measures as (
-    select * from {{ ref('int_daily_measures') }}
+    select * from {{ pending('int_daily_measures', 'batches', day='state_date') }}
 ),
 
 movements as (
-    select * from {{ ref('int_batch_day_movements') }}
+    select * from {{ pending('int_batch_day_movements', 'batches', day='state_date') }}
 ),
 
 -- Sums in numeric: they do not depend on the order of the rows.

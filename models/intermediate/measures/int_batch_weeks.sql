@@ -1,10 +1,17 @@
 -- One row per batch and ISO week in which it has a state: the week's sums over the batch's
 -- days, and its last day as it was, unrounded. Fish that change container in mid-week are in
 -- the last day's number once.
-{{ config(materialized='view') }}
+{{ config(
+    meta={'published_by': 'batch_weeks'},
+    indexes=[
+        {'columns': ['batch_id', 'week_start_date'], 'unique': true},
+    ],
+) }}
 
 with batch_days as (
-    select * from {{ ref('int_batch_days') }}
+    select * from {{ pending(
+        'int_batch_days', 'batches', day='state_date', since='week_before'
+    ) }}
 ),
 
 dated as (
@@ -82,4 +89,4 @@ final as (
             and summed.first_state_date - 1 = days_before.state_date
 )
 
-select * from final
+select * from {{ pending_weeks('final', 'batches') }}

@@ -34,7 +34,6 @@ fed_and_grown as (
         growth_inputs.anchor_type,
         growth_inputs.anchor_confidence,
         growth_inputs.planned_activity_id,
-        growth_inputs.input_hash,
         growth_states.stayed_count + growth_states.arrived_count as start_count,
         case
             when growth_inputs.feed_kg is null then container_feed_shares.shared_feed_kg

@@ -1,16 +1,23 @@
 -- One row per assignment whose departure day has come: the fish that left on that day, by kind.
 -- The day itself has no state. What only passed through counts where it came from.
+{{ config(
+    meta={'examined_by': ['assignment_id']},
+    indexes=[
+        {'columns': ['assignment_id']},
+    ],
+) }}
+
 with departed as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
     where departure_date <= {{ as_of_date() }}
 ),
 
 movements as (
-    select * from {{ ref('int_movements') }}
+    select * from {{ examined('int_movements') }}
 ),
 
 deaths as (
-    select * from {{ ref('int_assignment_day_deaths') }}
+    select * from {{ examined('int_assignment_day_deaths') }}
 ),
 
 moved as (

@@ -1,21 +1,32 @@
 -- One row per recorded death that its own checks let pass, but whose batch had no fish on that
 -- day: only the recursion knows.
-with recorded as (
-    select
-        *,
-        bool_or(table_name = 'batch_mortalityevent') over (
-            partition by is_for_batch, batch_id, assignment_id, event_date
-        ) as has_mortality_event
-    from {{ ref('int_recorded_deaths_checked') }}
-    where reject_reason is null and event_date <= {{ as_of_date() }}
-),
+--
+-- Found anew for all batches that a run examines, and not only where states have changed: a
+-- death on a day without states changes none.
+{{ config(
+    meta={'published_by': 'batches', 'published_also': 'examined'},
+    indexes=[
+        {'columns': ['batch_id']},
+    ],
+) }}
+{%- set assignments = ref('int_assignments') %}
 
--- Health records count only where there is no mortality event, and no death is never wrong.
-deaths as (
-    select * from recorded
+with deaths as (
+    select * from {{ ref('int_recorded_deaths_checked') }}
     where
-        death_count > 0
-        and (table_name = 'batch_mortalityevent' or not has_mortality_event)
+        reject_reason is null
+        {%- if is_scoped() %}
+        -- arrays, not joins: they reach below the view's union
+        and (
+            recorded_batch_id = any(array(select pending_batches.batch_id from pending_batches))
+            or recorded_assignment_id = any(array(
+                select assignments.assignment_id
+                from {{ assignments }} as assignments
+                inner join pending_batches on assignments.batch_id = pending_batches.batch_id
+            ))
+        )
+        {%- endif %}
+        and event_date <= {{ as_of_date() }}
 ),
 
 growth_states as (
@@ -23,20 +34,25 @@ growth_states as (
 ),
 
 -- Where the assignment's own record was used, the flag is that of the batch's.
-rejected_of_assignments as (
+states_without_fish as (
+    select
+        assignment_id,
+        state_date
+    from growth_states
+    where is_death_record_rejected and mortality_source <> 'actual'
+),
+
+of_assignments as (
     select deaths.*
     from deaths
-    inner join growth_states
+    inner join states_without_fish
         on
-            deaths.assignment_id = growth_states.assignment_id
-            and deaths.event_date = growth_states.state_date
-    where
-        growth_states.is_death_record_rejected
-        and growth_states.mortality_source <> 'actual'
+            deaths.assignment_id = states_without_fish.assignment_id
+            and deaths.event_date = states_without_fish.state_date
 ),
 
 -- Recorded for the batch alone: no assignment of the batch could take them.
-rejected_of_batches as (
+of_batches as (
     select *
     from deaths
     where
@@ -50,19 +66,33 @@ rejected_of_batches as (
         )
 ),
 
-rejected as (
-    select * from rejected_of_assignments
+without_fish as (
+    select * from of_assignments
     union all
-    select * from rejected_of_batches
+    select * from of_batches
 ),
 
+compared as (
+    select
+        *,
+        bool_or(table_name = 'batch_mortalityevent') over (
+            partition by is_for_batch, batch_id, assignment_id, event_date
+        ) as has_mortality_event
+    from without_fish
+),
+
+-- Health records count only where there is no mortality event, and no death is never wrong.
 final as (
     select
+        batch_id,
         table_name,
         record_id,
         'the batch has no fish on that day' as reason,
         event_date::text as value
-    from rejected
+    from compared
+    where
+        death_count > 0
+        and (table_name = 'batch_mortalityevent' or not has_mortality_event)
 )
 
-select * from final
+select * from {{ pending_rows('final', 'batches') }}

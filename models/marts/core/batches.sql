@@ -1,5 +1,6 @@
 -- One row per batch: what it is, the plan in force, and the batches it is tied to.
 {{ config(
+    meta={'examined_by': ['batch_id']},
     indexes=[
         {'columns': ['batch_id'], 'unique': true},
         {'columns': ['lineage_id']},
@@ -9,7 +10,7 @@
 with
 
 batches as (
-    select * from {{ ref('stg_batches') }}
+    select * from {{ examined('stg_batches') }}
 ),
 
 species as (
@@ -17,15 +18,15 @@ species as (
 ),
 
 batch_scenarios as (
-    select * from {{ ref('int_batch_scenarios') }}
+    select * from {{ examined('int_batch_scenarios') }}
 ),
 
 lineages as (
-    select * from {{ ref('int_lineages') }}
+    select * from {{ examined('int_lineages') }}
 ),
 
 assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ examined('int_assignments') }}
 ),
 
 -- The first day alone: the last one moves on every day, and would rewrite each active batch.

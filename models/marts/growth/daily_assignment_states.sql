@@ -1,18 +1,16 @@
 -- One row per assignment and day.
 {{ config(
+    meta={'published_by': 'assignment_days'},
     indexes=[
         {'columns': ['assignment_id', 'state_date'], 'unique': true},
         {'columns': ['batch_id', 'state_date']},
         {'columns': ['state_date']},
     ],
-    post_hook=[
-        "create index on {{ this }} (assignment_id, state_date) where anchor_type is not null",
-        "{{ keep_operational_view() }}",
-    ],
+    partial_indexes=['(assignment_id, state_date) where anchor_type is not null'],
 ) }}
 
 with daily_measures as (
-    select * from {{ ref('int_daily_measures') }}
+    select * from {{ pending('int_daily_measures', 'assignments', day='state_date') }}
 ),
 
 batches as (

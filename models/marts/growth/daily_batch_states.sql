@@ -1,5 +1,7 @@
--- One row per batch and day.
+-- One row per batch and day. What is replaced here has been noted for the mart `restatements`:
+-- depends_on: {{ ref('int_batch_days_before') }}
 {{ config(
+    meta={'published_by': 'batch_days'},
     indexes=[
         {'columns': ['batch_id', 'state_date'], 'unique': true},
         {'columns': ['state_date']},
@@ -7,7 +9,7 @@
 ) }}
 
 with batch_days as (
-    select * from {{ ref('int_batch_days') }}
+    select * from {{ pending('int_batch_days', 'batches', day='state_date') }}
 ),
 
 batches as (

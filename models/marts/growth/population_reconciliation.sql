@@ -1,5 +1,6 @@
 -- One row per assignment.
 {{ config(
+    meta={'published_by': 'assignments'},
     indexes=[
         {'columns': ['assignment_id'], 'unique': true},
         {'columns': ['batch_id']},
@@ -7,19 +8,19 @@
 ) }}
 
 with assignments as (
-    select * from {{ ref('int_assignments') }}
+    select * from {{ pending('int_assignments', 'assignments') }}
 ),
 
 stocking as (
-    select * from {{ ref('int_stocking') }}
+    select * from {{ pending('int_stocking', 'assignments') }}
 ),
 
 balances as (
-    select * from {{ ref('int_assignment_balances') }}
+    select * from {{ pending('int_assignment_balances', 'assignments') }}
 ),
 
 departures as (
-    select * from {{ ref('int_departure_days') }}
+    select * from {{ pending('int_departure_days', 'assignments') }}
 ),
 
 batches as (

@@ -1,5 +1,6 @@
 -- One row per assignment and ISO week in which it has a state.
 {{ config(
+    meta={'published_by': 'assignment_weeks'},
     indexes=[
         {'columns': ['assignment_id', 'week_start_date'], 'unique': true},
         {'columns': ['batch_id', 'week_start_date']},
@@ -8,7 +9,9 @@
 ) }}
 
 with assignment_weeks as (
-    select * from {{ ref('int_assignment_weeks') }}
+    select * from {{ pending(
+        'int_assignment_weeks', 'assignments', day='week_start_date', since='week'
+    ) }}
 ),
 
 batches as (

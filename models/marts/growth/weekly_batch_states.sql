@@ -1,5 +1,6 @@
 -- One row per batch and ISO week in which it has a state.
 {{ config(
+    meta={'published_by': 'batch_weeks'},
     indexes=[
         {'columns': ['batch_id', 'week_start_date'], 'unique': true},
         {'columns': ['week_start_date']},
@@ -7,7 +8,9 @@
 ) }}
 
 with batch_weeks as (
-    select * from {{ ref('int_batch_weeks') }}
+    select * from {{ pending(
+        'int_batch_weeks', 'batches', day='week_start_date', since='week'
+    ) }}
 ),
 
 batches as (

@@ -1,5 +1,6 @@
 -- One row per weight measurement, used or not.
 {{ config(
+    meta={'published_by': 'assignments'},
     indexes=[
         {'columns': ['anchor_type', 'record_id'], 'unique': true},
         {'columns': ['assignment_id', 'anchor_date']},
@@ -8,11 +9,11 @@
 ) }}
 
 with segments as (
-    select * from {{ ref('int_anchor_segments') }}
+    select * from {{ pending('int_anchor_segments', 'assignments') }}
 ),
 
 anchors as (
-    select * from {{ ref('int_anchors') }}
+    select * from {{ pending('int_anchors', 'assignments') }}
 ),
 
 batches as (

@@ -1,14 +1,16 @@
 -- One row per batch that no scenario serves: it is grown with the baseline of the seeds.
+{{ config(meta={'examined_by': ['batch_id']}) }}
+
 with batch_scenarios as (
-    select * from {{ ref('int_batch_scenarios') }}
+    select * from {{ examined('int_batch_scenarios') }}
 ),
 
 batches as (
-    select * from {{ ref('batches') }}
+    select * from {{ examined('batches') }}
 ),
 
 batch_days as (
-    select * from {{ ref('int_batch_days') }}
+    select * from {{ examined('int_batch_days') }}
 ),
 
 state_days as (

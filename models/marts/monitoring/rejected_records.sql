@@ -5,6 +5,10 @@ with rejected as (
     select * from {{ ref('int_rejected_records') }}
 ),
 
+rejected_parameters as (
+    select * from {{ ref('int_rejected_parameters') }}
+),
+
 rejected_deaths as (
     select * from {{ ref('int_rejected_deaths') }}
 ),
@@ -16,6 +20,15 @@ final as (
         reason,
         value
     from rejected
+
+    union all
+
+    select
+        table_name,
+        record_id,
+        reason,
+        value
+    from rejected_parameters
 
     union all
 

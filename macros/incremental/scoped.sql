@@ -1,0 +1,177 @@
+{#-
+  The materialization `incremental` of this project, with its one strategy `scoped`: all tables
+  follow changes by it.
+
+  It makes the table as `table` does (a new one takes the old one's place) on the first build, with
+  --full-refresh, and when the columns described in the model's YAML are no longer the table's.
+  Otherwise it keeps the table and replaces rows in it, in one transaction: those that are out of
+  date are deleted, and the model's query, which by then selects only them, is inserted. What is
+  out of date, the model's `meta` says:
+
+  examined_by    columns that say whether a row belongs to the batches that this run examines; a
+                 run that examines everything, and a model without the key, replaces all rows
+  published_by   rows of pending changes (see pending.sql): `assignment_days`, `assignment_weeks`,
+                 `assignments`, `batch_days`, `batch_weeks` or `batches`
+  published_also `examined`: beside them, those of the batches that this run examines
+  appended       nothing: the rows are added, and outlive a full refresh
+
+  `partial_indexes` are made beside dbt's `indexes`: "(columns) where condition".
+
+  A lock on the model keeps two runs apart: the second one waits, and then reads what the first one
+  has left.
+-#}
+{% materialization incremental, adapter='postgres' %}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set meta = model.config.meta -%}
+    {%- set is_kept = is_scoped() -%}
+
+    {%- if not is_kept and existing is not none and meta.get('appended') -%}
+        {{ exceptions.raise_compiler_error(
+            this ~ " is a log that is never rebuilt, and its columns are no longer those of the "
+            ~ "model. Add or rename them by hand: alter table " ~ this ~ " ..."
+        ) }}
+    {%- endif -%}
+
+    {%- if config.get('incremental_strategy') != 'scoped' -%}
+        {{ exceptions.raise_compiler_error(
+            "Incremental models of this project follow changes by the strategy `scoped`: set "
+            ~ "`incremental_strategy: scoped`, and in meta `examined_by` or `published_by`."
+        ) }}
+    {%- endif -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% call statement('lock') -%}
+        select pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ this }}'))
+    {%- endcall %}
+
+    {%- set pending = find_pending(is_kept) if meta.get('published_by') else none -%}
+
+    {%- if is_kept -%}
+        {%- set names = get_quoted_csv(model.columns | list) -%}
+        {%- if meta.get('appended') and var('preview_changes', false) -%}
+            {{- return(preview(target_relation)) -}}
+        {%- endif -%}
+        {% call statement('outdated') -%}
+            {{ delete_outdated(target_relation, meta, pending) }}
+        {%- endcall %}
+        {% call statement('main') -%}
+            insert into {{ target_relation }} ({{ names }})
+            select {{ names }} from (
+                {{ sql }}
+            ) as model
+        {%- endcall %}
+        {%- if replaces_all(meta) -%}
+            {% call statement('statistics') %} analyze {{ target_relation }} {% endcall %}
+        {%- endif -%}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {%- do apply_grants(target_relation, config.get('grants'), should_revoke=False) -%}
+        {%- do mark_published(pending) -%}
+        {{ adapter.commit() }}
+    {%- else -%}
+        {%- set new_relation = make_intermediate_relation(target_relation) -%}
+        {%- set old_relation = make_backup_relation(
+            target_relation, 'table' if existing is none else existing.type
+        ) -%}
+        {{ drop_relation_if_exists(load_cached_relation(new_relation)) }}
+        {{ drop_relation_if_exists(load_cached_relation(old_relation)) }}
+        {% call statement('main') -%}
+            {{ get_create_table_as_sql(False, new_relation, sql) }}
+        {%- endcall %}
+        {%- do create_indexes(new_relation) -%}
+        {%- for keys in config.get('partial_indexes', []) -%}
+            {% call statement('partial_index') %} create index on {{ new_relation }} {{ keys }} {% endcall %}
+        {%- endfor -%}
+        {% call statement('statistics') %} analyze {{ new_relation }} {% endcall %}
+        {%- if existing is not none and load_cached_relation(existing) is not none -%}
+            {{ adapter.rename_relation(existing, old_relation) }}
+        {%- endif -%}
+        {{ adapter.rename_relation(new_relation, target_relation) }}
+        {%- if existing is not none and load_cached_relation(old_relation) is not none -%}
+            {% call statement('views') %}{{ repoint_views(old_relation, target_relation) }}{% endcall %}
+        {%- endif -%}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {%- do apply_grants(
+            target_relation, config.get('grants'), should_revoke(existing, full_refresh_mode=True)
+        ) -%}
+        {%- do persist_docs(target_relation, model) -%}
+        {%- do mark_published(pending) -%}
+        {{ adapter.commit() }}
+        {{ drop_relation_if_exists(old_relation) }}
+    {%- endif -%}
+
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{#- What would be added to a log, in a table of its own beside it. -#}
+{% macro preview(relation) -%}
+    {%- set preview_relation = relation.incorporate(
+        path={'identifier': relation.identifier ~ '_preview'}
+    ) -%}
+    {% call statement('main') -%}
+        drop table if exists {{ preview_relation }};
+        create table {{ preview_relation }} as
+        {{ sql }}
+    {%- endcall %}
+    {{ adapter.commit() }}
+    {{- return({'relations': [preview_relation]}) -}}
+{%- endmacro %}
+
+
+{#-
+  Whether the model's table stays and rows are replaced in it. Never while a query is compiled for
+  a unit test, whose rows stand for whole tables.
+-#}
+{% macro is_scoped() -%}
+    {%- if
+        not execute
+        or model.resource_type != 'model'
+        or model.config.materialized != 'incremental'
+    -%}
+        {{- return(false) -}}
+    {%- endif -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- if existing is none or existing.type != 'table' -%}
+        {{- return(false) -}}
+    {%- endif -%}
+    {%- if should_full_refresh() and not model.config.meta.get('appended') -%}
+        {{- return(false) -}}
+    {%- endif -%}
+    {{- return((columns_at_start(existing) or []) | sort == model.columns | sort) -}}
+{%- endmacro %}
+
+
+{#- The statement that removes the rows which the model's query is about to give anew. -#}
+{% macro delete_outdated(relation, meta, pending) -%}
+    {%- if meta.get('appended') -%}
+        select 1
+    {%- elif meta.get('published_by') -%}
+        {{ delete_pending(relation, meta.get('published_by'), pending) }}
+    {%- elif not replaces_all(meta) -%}
+        delete from {{ relation }}
+        where
+            ({{ is_examined(meta.get('examined_by')) }})
+            {%- if meta.get('examined_since') %}
+            {{ and_examined_since(meta.get('examined_since').column) }}
+            {%- endif %}
+    {%- elif model.config.schema == 'marts' -%}
+        {#- readers of a mart neither wait nor see it empty -#}
+        delete from {{ relation }}
+    {%- else -%}
+        truncate {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether a kept table gets all its rows anew. -#}
+{% macro replaces_all(meta) -%}
+    {{- return(
+        not meta.get('appended')
+        and not meta.get('published_by')
+        and not (meta.get('examined_by') and is_limited())
+    ) -}}
+{%- endmacro %}
