@@ -61,14 +61,17 @@ def project_variable(name: str, default: str) -> str:
     return default if value is None else str(value)
 
 
-def read_sources(folder: Path | None = None) -> dict[str, SourceTable]:
-    """Read which raw tables and columns the models use, from the project's `_sources.yml`."""
+def read_sources(folder: Path | None = None, source_name: str = "raw") -> dict[str, SourceTable]:
+    """Read which raw tables and columns the models use, from the project's `_sources.yml`.
+
+    With `source_name="ops"`, those that people write into.
+    """
     path = (folder or project_folder()) / SOURCES_FILE
     content = _read_yaml(path) or {}
     for source in content.get("sources") or []:
-        if source.get("name") == "raw":
+        if source.get("name") == source_name:
             return {table["name"]: _read_table(table) for table in source.get("tables") or []}
-    raise AnchorlineError(f"{path} declares no source called 'raw'. Restore it from git.")
+    raise AnchorlineError(f"{path} declares no source called {source_name!r}. Restore it from git.")
 
 
 def _read_table(table: dict[str, Any]) -> SourceTable:
