@@ -34,7 +34,7 @@ def connection_parameters(target: str | None = None) -> dict[str, Any]:
         if server.passfile.is_file():
             parameters["passfile"] = str(server.passfile)
         return parameters
-    user = os.environ.get("PGUSER") or _system_user()
+    user = os.environ.get("PGUSER") or system_user()
     return {
         "host": os.environ.get("PGHOST") or "localhost",
         "port": os.environ.get("PGPORT") or "5432",
@@ -73,7 +73,8 @@ def connect_url(url: str, *, autocommit: bool = False) -> psycopg.Connection:
         raise _explain(error, "url", parameters) from error
 
 
-def _system_user() -> str:
+def system_user() -> str:
+    """Return the name of the user who runs this, as the machine knows it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -162,7 +162,7 @@ def differences_from_raw(
     from anchorline.demo import loaded_farm
 
     try:
-        raw_schema = _raw_schema(connection, staging_schema)
+        raw_schema = schema_of_raw_tables(connection, staging_schema)
         if raw_schema is None:
             return []
         farm = loaded_farm(connection)
@@ -176,8 +176,8 @@ def differences_from_raw(
         return []
 
 
-def _raw_schema(connection: Connection, staging_schema: str) -> str | None:
-    """Return the schema from which the view stg_batches reads."""
+def schema_of_raw_tables(connection: Connection, staging_schema: str) -> str | None:
+    """Return the schema from which the view stg_batches reads; None where it is not there."""
     row = connection.execute(
         """
         select raw_namespaces.nspname

@@ -7,11 +7,16 @@ import os
 import sys
 
 import click
+import psycopg
 
-from anchorline import console
+from anchorline import console, hints, settings
 from anchorline.cli import is_verbose
+from anchorline.cli.options import target_option
+from anchorline.connection import connect
 from anchorline.database import EmbeddedServer, place, project_server
 from anchorline.errors import AnchorlineError
+from anchorline.raw.sources import project_variable
+from anchorline.roles import Roles, make_roles, plan, script
 
 
 @click.group()
@@ -29,6 +34,7 @@ def db() -> None:
       anchorline db start
       anchorline db psql -c "select count(*) from anchorline_marts.batches"
       psql "$(anchorline db url)"
+      PGUSER=postgres anchorline db roles --target prod --dry-run
       ANCHORLINE_DATA_DIR=/data/anchorline anchorline db start
     """
 
@@ -191,3 +197,59 @@ def reset(yes: bool) -> None:
         click.confirm("Drop all data of the embedded database?", abort=True, err=True)
     server.reset()
     console.say("The database is empty.")
+
+
+@db.command()
+@click.option(
+    "--prefix",
+    metavar="TEXT",
+    help="What the names begin with.  [default: the var role_prefix of dbt_project.yml]",
+)
+@click.option(
+    "--raw-schema",
+    metavar="NAME",
+    help="Schema of the raw tables.  [default: the var raw_schema of dbt_project.yml]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the SQL and change nothing.")
+@target_option
+def roles(prefix: str | None, raw_schema: str | None, dry_run: bool, target: str) -> None:
+    r"""Make the roles runner, reader, writer and owner, with their rights.
+
+    Works on the embedded database, or on the server of the PG* variables as a superuser (or as
+    one who owns the database and the raw tables and may create roles). They are groups without
+    login and password: grant them to the roles that people and programs log in as. Run it again
+    after the raw tables have changed; it only adds what is missing. docs/roles.md says who may
+    what.
+
+    \b
+    Examples:
+      anchorline db roles --dry-run
+      anchorline db roles
+      PGHOST=db PGUSER=postgres PGDATABASE=farm anchorline db roles --target prod
+    """
+    usual_prefix = project_variable("role_prefix", "anchorline_")
+    prefix = usual_prefix if prefix is None else prefix
+    raw_schema = raw_schema or project_variable("raw_schema", "public")
+    with _administration(target) as connection:
+        if dry_run:
+            click.echo(script(connection, plan(connection, target, raw_schema, prefix)))
+            return
+        make_roles(connection, target, raw_schema=raw_schema, prefix=prefix)
+        console.say(
+            f"{hints.listed(list(Roles.of(prefix).all))} have their rights in "
+            f"{hints.place(connection)}."
+        )
+    if prefix != usual_prefix:
+        console.note(
+            f"the next dbt run grants to {usual_prefix}reader. Set the var role_prefix of "
+            f"dbt_project.yml to {prefix!r}, so that it keeps these rights."
+        )
+
+
+def _administration(target: str) -> psycopg.Connection:
+    """Connect as one who may make roles: the superuser of the embedded server, else PGUSER."""
+    if settings.chosen_target(target) == "embedded":
+        server = project_server()
+        server.require_running()
+        return server.admin_connection(server.status().database)
+    return connect(target, autocommit=True)
