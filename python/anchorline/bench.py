@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import sql
 
 from anchorline import build
 from anchorline.errors import AnchorlineError
+
+if TYPE_CHECKING:
+    from anchorline.bench_refresh import RefreshTime
 
 ENGINE: Final = "int_growth_states"
 """The recursive model: everything else is a single pass."""
@@ -68,6 +71,7 @@ class BenchReport:
     build_seconds: float
     models: list[ModelTime]
     engine: EngineTime
+    refreshes: list[RefreshTime]
 
 
 def run_bench(
@@ -81,12 +85,14 @@ def run_bench(
     repeats: int,
     tell: Callable[[str], None],
     keep: bool = False,
+    refreshes: bool = False,
 ) -> BenchReport:
     """Load a demo farm into a database of its own, build the models, time the engine alone.
 
     ``server`` is an autocommit connection whose role may create databases;
     ``connection_parameters`` are the libpq parameters with which dbt reaches that server.
-    The database is dropped at the end, unless ``keep`` says otherwise.
+    With ``refreshes`` the farm's records are then changed, and the marts refreshed. The database
+    is dropped at the end, unless ``keep`` says otherwise.
     """
     with _scratch_database(server, connection_parameters, keep=keep, tell=tell) as parameters:
         tell(f"Loading a farm of {batches} batches")
@@ -110,7 +116,12 @@ def run_bench(
         tell(f"Timing the engine alone, {repeats} times")
         with psycopg.connect(**parameters, autocommit=True) as connection:
             engine = _time_engine(connection, engine_sql, repeats)
-    return BenchReport(farm, load_seconds, build_seconds, models, engine)
+        followed: list[RefreshTime] = []
+        if refreshes:
+            from anchorline.bench_refresh import measure_refreshes
+
+            followed = measure_refreshes(_pg_variables(parameters), as_of, tell)
+    return BenchReport(farm, load_seconds, build_seconds, models, engine, followed)
 
 
 @contextmanager

@@ -20,11 +20,21 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "load": ("anchorline.cli.load:load", "Load raw tables from a folder of CSV files."),
     "summary": ("anchorline.cli.summary:summary", "Show what the marts hold now."),
     "verify": ("anchorline.cli.verify:verify", "Compare the states with a second computation."),
+    "refresh": ("anchorline.cli.refresh:refresh", "Bring the marts up to date with the records."),
+    "watch": ("anchorline.cli.watch:watch", "Do so whenever the records change, until stopped."),
     "validate": (
         "anchorline.cli.validate:validate",
         "Check what raw tables and marts promise.",
     ),
+    "events": (
+        "anchorline.cli.events:events",
+        "Watch the raw tables: triggers that queue what has changed.",
+    ),
     "explain": ("anchorline.cli.explain:explain", "Take one state apart, down to the raw records."),
+    "anchors": (
+        "anchorline.cli.anchors:anchors",
+        "State weights, and exclude bad samples, with who and why.",
+    ),
     "bench": ("anchorline.cli.bench:bench", "Measure how fast the models build."),
 }
 

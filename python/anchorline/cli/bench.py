@@ -50,6 +50,7 @@ GOOD_RATIO: Final = 12
     help="How often the engine alone is timed; the median counts.",
 )
 @click.option("--most", type=click.IntRange(1), default=12, show_default=True, help="Models shown.")
+@click.option("--refreshes", is_flag=True, help="Measure refreshes of that farm, too.")
 @click.option("--keep", is_flag=True, help="Keep the database that was made for it.")
 @target_option
 def bench(
@@ -59,6 +60,7 @@ def bench(
     without_readings: bool,
     repeats: int,
     most: int,
+    refreshes: bool,
     keep: bool,
     target: str,
 ) -> None:
@@ -74,6 +76,7 @@ def bench(
     Examples:
       anchorline bench
       anchorline bench --batches 145 --without-readings
+      anchorline bench --batches 145 --without-readings --refreshes
       PGHOST=db anchorline bench --target dev
     """
     parameters, server = _server(target)
@@ -88,8 +91,11 @@ def bench(
             repeats=repeats,
             tell=console.say,
             keep=keep,
+            refreshes=refreshes,
         )
     _print(report, most)
+    if report.refreshes:
+        _print_refreshes(report)
 
 
 def _server(target: str) -> tuple[dict[str, Any], Any]:
@@ -141,3 +147,20 @@ def _print(report: BenchReport, most: int) -> None:
         f"day to day. Below {GOOD_RATIO} times the cost of writing its rows is good; the ratio "
         "hardly depends on the machine."
     )
+
+
+def _print_refreshes(report: BenchReport) -> None:
+    table = Table(title="Refreshes, without validation", box=box.SIMPLE, title_justify="left")
+    table.add_column("Refresh")
+    for name in ("Seconds", "Wanted", "Assignments", "Rows of marts"):
+        table.add_column(name, justify="right")
+    for measured in report.refreshes:
+        limit = measured.limit_seconds
+        table.add_row(
+            measured.name,
+            f"{measured.seconds:.1f}",
+            "" if limit is None else f"{limit:.1f}",
+            f"{measured.assignment_count:,}",
+            f"{measured.row_count:,}",
+        )
+    console.show(table)

@@ -69,7 +69,7 @@ def verify(
     from anchorline.verify import run_parameters, truth_errors
     from anchorline.verify import verify as run
 
-    given = _variables(variables)
+    given = given_variables(variables)
     if as_of is not None:
         given["as_of_date"] = as_of.date()
     with connect(target, autocommit=True) as connection:
@@ -93,7 +93,8 @@ def verify(
         click.get_current_context().exit(1)
 
 
-def _variables(text: str | None) -> dict[str, Any]:
+def given_variables(text: str | None) -> dict[str, Any]:
+    """Return the vars that `--vars` gives; AnchorlineError where it is no YAML mapping."""
     if not text:
         return {}
     try:

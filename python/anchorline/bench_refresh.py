@@ -1,0 +1,129 @@
+"""How fast the marts follow the records: refreshes measured on the benchmark's farm."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from anchorline.events.install import install, project_place
+from anchorline.refresh.run import RefreshOutcome
+from anchorline.refresh.session import RefreshSession
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class RefreshTime:
+    """One refresh: what it was of, how long it took, and what it computed again.
+
+    `limit_seconds` is what it is meant to take on two idle cores; None: no limit.
+    """
+
+    name: str
+    seconds: float
+    assignment_count: int
+    row_count: int
+    limit_seconds: float | None = None
+
+
+def measure_refreshes(
+    pg_variables: Mapping[str, str], as_of: date, tell: Callable[[str], None]
+) -> list[RefreshTime]:
+    """Refresh a built farm in the ways of an ordinary year; its records are changed for it.
+
+    `pg_variables` name the database, as the target `prod` reads them.
+    """
+    times: list[RefreshTime] = []
+    with _environment(pg_variables), psycopg.connect(autocommit=True) as connection:
+        install(connection, project_place("prod"))
+        session = RefreshSession("prod", variables={"as_of_date": as_of.isoformat()})
+        session.prepare()
+
+        def measure(
+            name: str, refresh: Callable[[], RefreshOutcome | None], limit: float | None = None
+        ) -> None:
+            tell(f"Refreshing: {name}")
+            began = time.monotonic()
+            outcome = refresh()
+            seconds = time.monotonic() - began
+            times.append(
+                RefreshTime(
+                    name,
+                    seconds,
+                    outcome.changes.assignment_count if outcome else 0,
+                    outcome.row_count if outcome else 0,
+                    limit,
+                )
+            )
+
+        try:
+            session.refresh(scan=True)  # the triggers' first one, and the views'
+            measure("full", lambda: session.refresh(full=True))
+            measure("scan, nothing changed", lambda: session.refresh(scan=True))
+            times[-1] = _with_limit(times[-1], times[-2].seconds / 2)
+            measure("events, nothing changed", session.refresh, 8)
+            _new_sample(connection, as_of)
+            measure("events, one new sample", session.refresh, 3)
+            _new_sample(connection, as_of - timedelta(days=300))
+            measure("events, a sample of 300 days ago", session.refresh)
+        finally:
+            session.close()
+        tomorrow = as_of + timedelta(days=1)
+        session = RefreshSession("prod", variables={"as_of_date": tomorrow.isoformat()})
+        session.prepare()
+        try:
+            measure(
+                "one new day of all that hold fish",
+                lambda: session.refresh(first_day=tomorrow),
+                20,
+            )
+        finally:
+            session.close()
+    return times
+
+
+def _with_limit(measured: RefreshTime, limit: float) -> RefreshTime:
+    return RefreshTime(
+        measured.name, measured.seconds, measured.assignment_count, measured.row_count, limit
+    )
+
+
+def _new_sample(connection: Connection, day: date) -> None:
+    """Enter a sample of an assignment that holds fish on a day, a tenth above its state."""
+    connection.execute(
+        sql.SQL(
+            """
+            insert into batch_growthsample (
+                assignment_id, sample_date, sample_size, avg_weight_g, notes, created_at, updated_at
+            )
+            select assignment_id, state_date, 50, avg_weight_g * 1.1, '', now(), now()
+            from anchorline_marts.daily_assignment_states
+            where state_date = %s and population > 0 and anchor_type is null
+            order by assignment_id
+            limit 1
+            """
+        ),
+        (day,),
+    )
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

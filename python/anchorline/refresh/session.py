@@ -1,0 +1,188 @@
+"""A refresh from beginning to end: what to look at, the run, and what becomes of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from psycopg import Connection
+
+from anchorline import settings
+from anchorline.connection import connect
+from anchorline.database import project_server
+from anchorline.errors import AnchorlineError
+from anchorline.events import queue
+from anchorline.events.queue import QueueEntry
+from anchorline.refresh import log
+from anchorline.refresh import scope as scopes
+from anchorline.refresh.lock import RefreshBusyError
+from anchorline.refresh.log import Changes
+from anchorline.refresh.run import Refresher, RefreshOutcome, Scope, Validate
+
+
+class RefreshSession:
+    """Refreshes of one target, from one process."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+        on_node: Callable[[str, int, int], None] | None = None,
+        validate: Validate | None = None,
+    ) -> None:
+        self.target = settings.chosen_target(target)
+        self.ops_schema = settings.layer_schema("ops", self.target)
+        self._tell = tell
+        self._variables = dict(variables or {})
+        self._validate = validate
+        embedded = self.target == settings.TARGETS[0]
+        self._refresher = Refresher(
+            self.target,
+            variables=variables,
+            environment=project_server().environment() if embedded else None,
+            tell=tell,
+            on_node=on_node,
+        )
+
+    def close(self) -> None:
+        """Remove what dbt has left in its folder."""
+        self._refresher.close()
+
+    def prepare(self) -> None:
+        """Parse the project now rather than in the first refresh."""
+        self._refresher.prepare()
+
+    def refresh(
+        self,
+        *,
+        batch_numbers: Sequence[str] = (),
+        first_day: date | None = None,
+        scan: bool = False,
+        full: bool = False,
+        wait_seconds: float = 0,
+        validate: bool = True,
+    ) -> RefreshOutcome | None:
+        """Refresh what is asked for, by default what the queue holds; None: nothing to do."""
+        with connect(self.target, autocommit=True) as connection:
+            scope, entries = self._scope(connection, batch_numbers, first_day, scan=scan, full=full)
+        if scope is None:
+            return None
+        return self.refresh_entries(scope, entries, wait_seconds=wait_seconds, validate=validate)
+
+    def refresh_entries(
+        self,
+        scope: Scope,
+        entries: Sequence[QueueEntry],
+        *,
+        wait_seconds: float = 0,
+        validate: bool = True,
+    ) -> RefreshOutcome:
+        """Refresh a scope; queue entries that it covers are taken off, or marked as failed."""
+        try:
+            outcome = self._refresher.refresh(
+                scope,
+                wait_seconds=wait_seconds,
+                validate=self._validate if validate else None,
+            )
+        except RefreshBusyError:
+            raise
+        except Exception as error:
+            if entries:
+                self._note_failed(entries, str(getattr(error, "details", None) or error))
+            raise
+        if entries:
+            with connect(self.target) as connection:
+                queue.record_success(connection, self.ops_schema, entries)
+        return outcome
+
+    def preview(
+        self,
+        *,
+        batch_numbers: Sequence[str] = (),
+        first_day: date | None = None,
+        scan: bool = False,
+        full: bool = False,
+    ) -> tuple[Changes, Scope]:
+        """Return what a refresh would compute again, and what it would look at."""
+        with connect(self.target, autocommit=True) as connection:
+            scope, _ = self._scope(connection, batch_numbers, first_day, scan=scan, full=full)
+        if scope is None:
+            return log.NO_CHANGES, Scope("batches", "nothing is queued")
+        return self._refresher.preview(scope), scope
+
+    def _scope(
+        self,
+        connection: Connection,
+        batch_numbers: Sequence[str],
+        first_day: date | None,
+        *,
+        scan: bool,
+        full: bool,
+    ) -> tuple[Scope | None, list[QueueEntry]]:
+        is_built = log.exists(connection, self.target, "published") and log.exists(
+            connection, self.target, "stg_batches", layer="staging"
+        )
+        queued = self._queued(connection) if is_built else []
+        if full or not is_built:
+            reason = "full refresh" if full else "first build"
+            return Scope("full" if full else "scan", reason), queued
+        if scan:
+            return Scope("scan", "scan"), queued
+        if batch_numbers:
+            ids = scopes.batches_by_number(connection, self.target, batch_numbers)
+            named = [entry for entry in queued if entry.batch_id in ids]
+            reason = "batch " + ", ".join(batch_numbers)
+            return Scope("batches", reason, tuple(ids), self._readings(named)), named
+        if first_day is not None:
+            ids = scopes.batches_since(connection, self.target, first_day)
+            named = [entry for entry in queued if entry.batch_id in ids]
+            since = min(filter(None, [first_day, self._readings(named)]))
+            return Scope("batches", f"since {first_day}", tuple(ids), since), named
+        if not self._has_triggers(connection):
+            self._tell(
+                "No triggers tell what has changed (`anchorline events install` makes them): "
+                "comparing all records."
+            )
+            return Scope("scan", "scan: no triggers are installed"), queued
+        scopes.queue_new_readings(connection, self.target)
+        entries = queue.ready_events(connection, self.ops_schema, datetime.now(UTC))
+        return (scopes.scope_of_queue(entries), entries) if entries else (None, [])
+
+    def _queued(self, connection: Connection) -> list[QueueEntry]:
+        if not log.exists(connection, self.target, "change_events"):
+            return []
+        return queue.read_events(connection, self.ops_schema)
+
+    @staticmethod
+    def _readings(entries: Sequence[QueueEntry]) -> date | None:
+        return scopes.scope_of_queue(entries).readings_since if entries else None
+
+    def _has_triggers(self, connection: Connection) -> bool:
+        from anchorline.events.install import examine, project_place
+
+        given = self._variables
+        place = project_place(self.target, given.get("raw_schema"), given.get("timezone"))
+        return examine(connection, place).is_complete
+
+    def require_triggers(self) -> None:
+        """Raise AnchorlineError where no triggers, or not all of them, tell what changes."""
+        with connect(self.target, autocommit=True) as connection:
+            if not self._has_triggers(connection):
+                raise AnchorlineError(
+                    "The triggers that tell what has changed are not all there. Run "
+                    "`anchorline events install` as the owner of the raw tables; "
+                    "`anchorline events status` says what is missing."
+                )
+
+    def _note_failed(self, entries: Sequence[QueueEntry], error: str) -> None:
+        try:
+            with connect(self.target) as connection:
+                for entry in entries:
+                    queue.record_failure(
+                        connection, self.ops_schema, entry, error, datetime.now(UTC)
+                    )
+        except Exception as lost:
+            self._tell(f"The failure could not be noted in the queue: {lost}")

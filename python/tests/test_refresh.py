@@ -1,0 +1,409 @@
+"""`anchorline refresh` and `watch` on a built farm: what they do, say and leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import AS_OF, BuiltDemo
+
+from anchorline.refresh import RefreshBusyError, RefreshError, RefreshOutcome
+from anchorline.refresh.lock import is_refreshing, refresh_lock
+from anchorline.refresh.session import RefreshSession
+from anchorline.refresh.webhook import Webhook
+
+VARIABLES = {"as_of_date": AS_OF.isoformat()}
+COMMAND = [sys.executable, "-m", "anchorline"]
+
+
+@pytest.fixture(scope="module")
+def farm(
+    built_demo: BuiltDemo,
+    copy_database: Callable[[str], str],
+    database_environment: Callable[[str], dict[str, str]],
+) -> Iterator[str]:
+    """A copy of the demo farm with triggers, refreshed once; its libpq URL."""
+    url = copy_database(built_demo.url)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in database_environment(url).items():
+            patch.setenv(name, value)
+        subprocess.run([*COMMAND, "events", "install", "--target", "prod"], check=True)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def session(farm: str) -> Iterator[RefreshSession]:
+    """A session whose dbt stays parsed; the first refresh has built what is new."""
+    session = RefreshSession("prod", variables=VARIABLES)
+    session.refresh(scan=True)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def connection(farm: str, session: RefreshSession) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(farm, autocommit=True) as connection:
+        yield connection
+
+
+def one(connection: psycopg.Connection, query: str, *parameters: object) -> Any:
+    row = connection.execute(query, parameters).fetchone()  # type: ignore[call-overload]
+    assert row is not None
+    return row[0] if len(row) == 1 else row
+
+
+def a_used_sample(connection: psycopg.Connection, days_back: int) -> tuple[int, int, int, date]:
+    """Return a used sample of about so many days ago: its id, assignment, batch and day."""
+    return tuple(  # type: ignore[return-value]
+        one(
+            connection,
+            """
+            select record_id, assignment_id, batch_id, anchor_date
+            from anchorline_marts.weight_anchors
+            where anchor_type = 'growth_sample' and is_used and anchor_date <= %s
+            order by anchor_date desc, record_id
+            limit 1
+            """,
+            AS_OF - timedelta(days=days_back),
+        )
+    )
+
+
+def test_nothing_queued_is_nothing_to_do(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    assert session.refresh() is None
+
+
+def test_a_corrected_sample_touches_its_lineage_from_its_day_on(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    sample, assignment, batch, day = a_used_sample(connection, 120)
+    lineage = one(
+        connection,
+        """
+        select array_agg(mates.batch_id)
+        from anchorline_marts.batches as own
+        inner join anchorline_marts.batches as mates using (lineage_id)
+        where own.batch_id = %s
+        """,
+        batch,
+    )
+    before = one(connection, "select clock_timestamp()")
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    preview, scope = session.preview()
+    assert scope.batch_ids == (batch,)
+    outcome = session.refresh()
+    assert outcome is not None
+    assert outcome.changes.from_date == day == preview.from_date
+    assert preview.assignment_ids == outcome.changes.assignment_ids
+    assert assignment in outcome.changes.assignment_ids
+    touched = one(
+        connection,
+        """
+        select count(*), min(state_date), bool_and(batch_id = any(%s))
+        from anchorline_marts.daily_assignment_states
+        where last_computed_at > %s
+        """,
+        lineage,
+        before,
+    )
+    expected = one(
+        connection,
+        """
+        select count(*) from anchorline_marts.daily_assignment_states
+        where batch_id = any(%s) and state_date >= %s
+        """,
+        lineage,
+        day,
+    )
+    assert touched == (expected, day, True)
+    assert session.refresh() is None, "the queue is empty again"
+
+
+def test_the_log_says_what_was_done(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    sample, _, batch, day = a_used_sample(connection, 60)
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    session.refresh()
+    row = one(
+        connection,
+        """
+        select mode, reason, batch_ids, outcome, from_date, assignment_count > 0, row_count > 0
+        from anchorline_ops.refresh_log order by refresh_id desc limit 1
+        """,
+    )
+    assert row == (
+        "batches",
+        "batch_growthsample update",
+        [batch],
+        "succeeded",
+        day,
+        True,
+        True,
+    )
+
+
+def test_new_readings_are_found_by_their_id(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    session.refresh()  # sets the mark
+    container, reading_day, batch = one(
+        connection,
+        """
+        select container_id, state_date, batch_id
+        from anchorline_marts.daily_assignment_states
+        where temp_source = 'measured' and state_date = %s
+        order by assignment_id limit 1
+        """,
+        AS_OF,
+    )
+    connection.execute(
+        """
+        insert into environmental_environmentalreading (
+            value, reading_time, is_manual, notes, created_at, container_id, parameter_id
+        )
+        select 25, (%s::date + time '12:00') at time zone 'UTC', true, '', now(), %s, id
+        from environmental_environmentalparameter where lower(trim(name)) = 'temperature'
+        order by id limit 1
+        """,
+        (reading_day, container),
+    )
+    outcome = session.refresh()
+    assert outcome is not None
+    assert outcome.scope.readings_since == reading_day
+    assert batch in outcome.scope.batch_ids
+    assert "temperature" in dict(outcome.changes.reasons)
+    assert session.refresh() is None
+
+
+def test_a_second_refresh_says_that_it_is_busy(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    assert not is_refreshing(connection, "prod")
+    with refresh_lock("prod"):
+        assert is_refreshing(connection, "prod")
+        with pytest.raises(RefreshBusyError, match="under way"):
+            session.refresh(scan=True)
+        done = subprocess.run(
+            [*COMMAND, "refresh", "--scan", "--target", "prod", "--no-validate"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 75, done.stderr
+        assert "Another refresh" in done.stderr
+    assert not is_refreshing(connection, "prod")
+
+
+def test_a_failure_is_logged_and_stays_pending(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    """A mart that somebody has locked away: dbt fails there, and goes on next time."""
+    sample, _, batch, _ = a_used_sample(connection, 30)
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    connection.execute(
+        "alter table anchorline_marts.weight_anchors add constraint impossible check (false) "
+        "not valid"
+    )
+    try:
+        with pytest.raises(RefreshError) as failure:
+            session.refresh()
+        assert "weight_anchors" in str(failure.value.details)
+    finally:
+        connection.execute("alter table anchorline_marts.weight_anchors drop constraint impossible")
+    outcome, error = one(
+        connection,
+        "select outcome, error from anchorline_ops.refresh_log order by refresh_id desc limit 1",
+    )
+    assert outcome == "failed"
+    assert "weight_anchors" in error
+    attempts = one(
+        connection,
+        "select attempt_count from anchorline_ops.event_failures where batch_id = %s",
+        batch,
+    )
+    assert attempts == 1
+    connection.execute("update anchorline_ops.event_failures set next_attempt_at = now()")
+    result = session.refresh()
+    assert isinstance(result, RefreshOutcome)
+    weight, published = one(
+        connection,
+        """
+        select samples.avg_weight_g, anchors.weight_g
+        from batch_growthsample as samples
+        inner join anchorline_marts.weight_anchors as anchors
+            on anchors.anchor_type = 'growth_sample' and anchors.record_id = samples.id
+        where samples.id = %s
+        """,
+        sample,
+    )
+    assert weight == published
+    assert one(connection, "select count(*) from anchorline_ops.event_failures") == 0
+
+
+def test_a_row_of_a_killed_refresh_is_closed(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "insert into anchorline_ops.refresh_log (mode, reason) values ('scan', 'died')"
+    )
+    session.refresh(batch_numbers=[one(connection, "select min(batch_number) from batch_batch")])
+    assert (
+        one(
+            connection,
+            "select outcome from anchorline_ops.refresh_log where reason = 'died'",
+        )
+        == "killed"
+    )
+
+
+def test_unknown_batch_is_named(session: RefreshSession, connection: psycopg.Connection) -> None:
+    done = subprocess.run(
+        [*COMMAND, "refresh", "--batch", "Лосось 'x'", "--target", "prod"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Лосось" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_choices_exclude_each_other() -> None:
+    done = subprocess.run(
+        [*COMMAND, "refresh", "--scan", "--days", "3"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    received: list[dict[str, str]] = []  # noqa: RUF012
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.received.append(json.loads(self.rfile.read(length)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        return
+
+
+def test_webhook_posts_json_and_never_raises() -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Receiver)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        hook = Webhook(f"http://127.0.0.1:{server.server_port}/token")
+        assert hook.call("Лосось", 'with "quotes"') is None
+        assert _Receiver.received[-1]["title"] == "Лосось"
+    finally:
+        server.shutdown()
+        server.server_close()
+    problem = hook.call("again", "nobody listens")
+    assert problem is not None
+    assert "token" not in problem
+
+
+def test_watch_refreshes_a_sample_and_stops_on_sigterm(
+    session: RefreshSession, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    sample, _, _, _ = a_used_sample(connection, 45)
+    log = tmp_path / "watch.log"
+    with log.open("w") as output:
+        watcher = subprocess.Popen(
+            [
+                *(*COMMAND, "watch", "--target", "prod", "--debounce", "0.2", "--no-validate"),
+                *("--scan-at", "never", "--vars", json.dumps(VARIABLES)),
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ,
+        )
+    try:
+        wait_until(lambda: is_watching(connection), 60, log)
+        connection.execute(
+            "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+        )
+        wait_until(lambda: is_published(connection, sample), 60, log)
+        # the database drops the watcher's connections: it comes back
+        connection.execute(
+            """
+            select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()
+            """
+        )
+        connection.execute(
+            "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+        )
+        wait_until(lambda: is_published(connection, sample), 60, log)
+        check = subprocess.run(
+            [*COMMAND, "watch", "--check", "--target", "prod"], capture_output=True, check=False
+        )
+        assert check.returncode == 0, check.stdout
+        watcher.send_signal(signal.SIGTERM)
+        assert watcher.wait(30) == 0, log.read_text()
+    finally:
+        watcher.kill()
+        watcher.wait()
+    check = subprocess.run(
+        [*COMMAND, "watch", "--check", "--target", "prod"], capture_output=True, check=False
+    )
+    assert check.returncode == 1
+    assert "Traceback" not in log.read_text()
+
+
+def is_watching(connection: psycopg.Connection) -> bool:
+    row = connection.execute(
+        """
+        select state = 'watching' and beat_at > now() - interval '30 s'
+        from anchorline_ops.watch_status
+        """
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def is_published(connection: psycopg.Connection, sample: int) -> bool:
+    weight, published = one(
+        connection,
+        """
+        select samples.avg_weight_g, anchors.weight_g
+        from batch_growthsample as samples
+        inner join anchorline_marts.weight_anchors as anchors
+            on anchors.anchor_type = 'growth_sample' and anchors.record_id = samples.id
+        where samples.id = %s
+        """,
+        sample,
+    )
+    queued = one(connection, "select count(*) from anchorline_ops.change_events")
+    return bool(weight == published and queued == 0)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, log: Path) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.2)
+    pytest.fail(f"waited {seconds} s in vain:\n{log.read_text()}")
