@@ -1,0 +1,299 @@
+"""A refresh gives what a rebuild gives: the short form of `python -m devtools.equality`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, LiteralString
+
+import numpy as np
+import psycopg
+import pytest
+
+from devtools import equality
+from devtools.edits import KINDS, Edit
+from devtools.equality import Project, Trial
+
+SEED = 4
+EDITS_PER_REFRESH = 9
+REFRESHES = 4
+
+
+@dataclass
+class Database:
+    """A database with the demo farm, built by a copy of the project."""
+
+    connection: psycopg.Connection
+    project: Project
+
+
+@pytest.fixture(scope="module")
+def database(
+    make_database: Callable[[], str],
+    database_environment: Callable[[str], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Database]:
+    url = make_database()
+    folder = tmp_path_factory.mktemp("equality")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            **database_environment(url),
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
+            "USER": equality.REBUILD_USER,
+        }.items():
+            patch.setenv(name, value)
+        logging.disable(logging.CRITICAL)
+        try:
+            with psycopg.connect(url, autocommit=True) as connection:
+                project = Project.copied(Path(folder) / "project", {})
+                equality.prepare(connection, project, batches=2, seed=SEED)
+                yield Database(connection, project)
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def trial(database: Database) -> Trial:
+    said: list[str] = []
+    return Trial(database.connection, database.project, np.random.default_rng(SEED), said.append)
+
+
+def what_was_done(trial: Trial) -> str:
+    return "\n".join([f"seed {SEED}", *trial.since_good, *map(str, trial.differences)])
+
+
+def test_refreshes_after_random_edits_equal_a_rebuild(trial: Trial) -> None:
+    """By turns a scan and limited to the batches that the edits name."""
+    kinds = trial.rng.permutation(np.array(KINDS))
+    for start in range(0, EDITS_PER_REFRESH * REFRESHES, EDITS_PER_REFRESH):
+        chosen = [str(kinds[i % len(kinds)]) for i in range(start, start + EDITS_PER_REFRESH)]
+        edits: list[Edit] = [trial.edit(kind) for kind in chosen]
+        trial.refresh(edits)
+    assert trial.check(), what_was_done(trial)
+    assert {"scan", "limited"} <= trial.seconds.keys()
+
+
+def test_what_is_easily_missed_is_found(trial: Trial) -> None:
+    """Cases in which rows depend on more than the days whose inputs differ."""
+    limited_to = equality.limits_of
+    editor, connection = trial.editor, trial.connection
+    death = editor.any_of("batch_mortalityevent")
+
+    # fish come from an assignment that ended the day before the first changed day
+    stay, batch, day = _one(
+        connection,
+        """
+        select movements.to_assignment_id, dests.batch_id, movements.arrived_date
+        from anchorline_intermediate.int_movements as movements
+        inner join anchorline_intermediate.int_assignments as sources
+            on movements.from_assignment_id = sources.assignment_id
+        inner join anchorline_intermediate.int_assignments as dests
+            on movements.to_assignment_id = dests.assignment_id
+        where
+            movements.arrived_date = sources.departure_date
+            and movements.arrived_date = dests.assignment_date
+            and movements.movement_type = 'transfer'
+        order by movements.movement_key limit 1
+        """,
+    )
+    # a stage that changes no weight of the first day
+    stocked, stage = _one(
+        connection,
+        """
+        select stays.assignment_id, stages.next_lifecycle_stage_id
+        from anchorline_intermediate.int_assignments as stays
+        inner join anchorline_intermediate.int_stocking as stocking using (assignment_id)
+        inner join anchorline_intermediate.int_lifecycle_stage_order as stages
+            on stays.lifecycle_stage_id = stages.lifecycle_stage_id
+        where
+            stocking.start_weight_source = 'assignment'
+            and stays.last_active_date > stays.assignment_date
+            and stages.next_lifecycle_stage_id is not null
+        order by stays.assignment_id limit 1
+        """,
+    )
+    # a treatment linked to a sampling of another batch: only that other one is examined later
+    treatment, other_batch = _one(
+        connection,
+        """
+        select treatments.id, batches.id
+        from health_treatment as treatments
+        inner join batch_batch as batches on treatments.batch_id <> batches.id
+        where treatments.sampling_event_id is not null and treatments.includes_weighing
+        order by treatments.id, batches.id limit 1
+        """,
+    )
+
+    def first_edits() -> None:
+        editor.insert(
+            "batch_mortalityevent",
+            death,
+            batch_id=batch,
+            assignment_id=stay,
+            event_date=day,
+            count=7,
+        )
+        editor.update("batch_batchcontainerassignment", stocked, lifecycle_stage_id=stage)
+        editor.update("health_treatment", treatment, batch_id=other_batch)
+        # deaths on a day without states
+        (start,) = _one(connection, "select start_date from batch_batch where id = %s", batch)
+        editor.insert(
+            "batch_mortalityevent",
+            death,
+            batch_id=batch,
+            assignment_id=None,
+            event_date=start - timedelta(days=20),
+            count=9,
+        )
+        # feed that cannot be true and names the container alone
+        (container,) = _one(
+            connection,
+            "select container_id from batch_batchcontainerassignment where id = %s",
+            stay,
+        )
+        editor.insert(
+            "inventory_feedingevent",
+            editor.any_of("inventory_feedingevent"),
+            batch_id=None,
+            batch_assignment_id=None,
+            container_id=container,
+            feeding_date=day,
+            amount_kg=-1,
+        )
+
+    edit = trial.edit(first_edits)
+    trial.project.dbt("prod", "run", "--select", equality.MODELS, variables=limited_to([edit]))
+
+    # an assignment is deleted; a run stops before all tables have lost it; a mart is run by hand
+    # before the states it shows
+    edit = trial.edit("assignment_delete")
+    limits = limited_to([edit])
+    trial.project.dbt("prod", "run", "--select", "+int_assignments", variables=limits)
+    trial.project.dbt("prod", "run", "--select", "+int_changes", variables=limits)
+    trial.project.dbt("prod", "run", "--select", "daily_assignment_states")
+    trial.project.dbt("prod", "run", "--select", equality.MODELS, variables=limits)
+    assert trial.check(), what_was_done(trial)
+
+
+def test_a_row_changed_behind_the_models_backs_is_found(trial: Trial) -> None:
+    """The comparison of the test above can fail."""
+    equality.rebuild(trial.connection, trial.project)
+    assert equality.compare(trial.connection) == []
+    with trial.connection.transaction(force_rollback=True):
+        trial.connection.execute(
+            """
+            update anchorline_intermediate.int_growth_states
+            set weight_g = weight_g + 1e-12 * weight_g
+            where (assignment_id, state_date) in (
+                select assignment_id, max(state_date)
+                from anchorline_intermediate.int_growth_states
+                group by assignment_id order by assignment_id limit 1
+            )
+            """
+        )
+        (found,) = equality.compare(trial.connection)
+    assert found.table == "intermediate.int_growth_states"
+    assert found.columns == ("weight_g",)
+    assert (found.only_refreshed, found.only_rebuilt) == (1, 1)
+
+
+def test_a_late_correction_touches_its_lineage_from_its_day_on_and_nothing_else(
+    trial: Trial,
+) -> None:
+    connection = trial.connection
+    sample, assignment, day = _late_sample(connection, trial.as_of - timedelta(days=300))
+    before = _computed_at(connection)
+    (last_change,) = connection.execute(
+        "select max(change_id) from anchorline_ops.int_changes"
+    ).fetchone() or (0,)
+
+    trial.editor.update("batch_growthsample", sample, avg_weight_g=_heavier(connection, sample))
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+
+    after = _computed_at(connection)
+    lineage = _lineage_of(connection, assignment)
+    touched = {key for key in after if after[key] != before.get(key)}
+    expected = {
+        (stay, state_date) for stay, state_date in after if stay in lineage and state_date >= day
+    }
+    assert touched == expected
+    assert len(expected) < len(after) / 2, "the correction reaches less than half of the rows"
+    changes = connection.execute(
+        """
+        select assignment_id, from_date from anchorline_ops.int_changes where change_id > %s
+        """,
+        (last_change,),
+    ).fetchall()
+    assert {stay for stay, _ in changes} <= lineage
+    assert min(from_date for _, from_date in changes) == day
+
+
+def test_a_run_that_finds_nothing_changed_writes_no_state(trial: Trial) -> None:
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+    before = _computed_at(trial.connection)
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+    assert _computed_at(trial.connection) == before
+
+
+def _one(connection: psycopg.Connection, query: LiteralString, *parameters: object) -> Any:
+    row = connection.execute(query, parameters or None).fetchone()
+    assert row is not None, f"the farm has no such row: {query}"
+    return row
+
+
+def _late_sample(connection: psycopg.Connection, day: date) -> tuple[int, int, date]:
+    """Return a used sample near a day, whose fish live on."""
+    row = connection.execute(
+        """
+        select record_id, assignment_id, anchor_date
+        from anchorline_marts.weight_anchors
+        where anchor_type = 'growth_sample' and anchor_status = 'used'
+        order by abs(anchor_date - %s::date), record_id
+        limit 1
+        """,
+        (day,),
+    ).fetchone()
+    assert row is not None, "the farm has no used sample"
+    return row
+
+
+def _heavier(connection: psycopg.Connection, sample: int) -> float:
+    row = connection.execute(
+        "select avg_weight_g * 1.01 from batch_growthsample where id = %s", (sample,)
+    ).fetchone()
+    assert row is not None
+    return round(float(row[0]), 2)
+
+
+def _computed_at(connection: psycopg.Connection) -> dict[tuple[int, date], object]:
+    return {
+        (stay, state_date): computed_at
+        for stay, state_date, computed_at in connection.execute(
+            """
+            select assignment_id, state_date, last_computed_at
+            from anchorline_marts.daily_assignment_states
+            """
+        ).fetchall()
+    }
+
+
+def _lineage_of(connection: psycopg.Connection, assignment: int) -> set[int]:
+    return {
+        row[0]
+        for row in connection.execute(
+            """
+            select mates.assignment_id
+            from anchorline_intermediate.int_assignments as own
+            inner join anchorline_intermediate.int_lineages as lineage using (batch_id)
+            inner join anchorline_intermediate.int_lineages as others using (lineage_id)
+            inner join anchorline_intermediate.int_assignments as mates
+                on others.batch_id = mates.batch_id
+            where own.assignment_id = %s
+            """,
+            (assignment,),
+        ).fetchall()
+    }
