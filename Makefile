@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean env
+.PHONY: help demo test lint bench mutants clean env
 .NOTPARALLEL:
 
 # finds or downloads uv and runs it; needs nothing but Python
@@ -7,19 +7,22 @@ PYTHON ?= python3
 UV := $(PYTHON) tools/get_uv.py
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 demo: ## embedded database, demo farm, dbt build, summary
 	@$(UV) run --locked anchorline demo run
 
 test: lint ## lint, Python tests, and the whole build on a throw-away database
-	@$(UV) run --locked pytest
+	@$(UV) run --locked pytest -n 2 --dist loadfile
 
 lint: ## ruff, mypy and sqlfluff
 	@$(UV) run --locked sh -c "ruff format --check . && ruff check . && mypy && sqlfluff lint"
 
 bench: ## how fast the models build
 	@$(UV) run --locked anchorline bench
+
+mutants: ## change the SQL in one place at a time: does a check notice? (half an hour)
+	@PYTHONPATH=python $(UV) run --locked python -m devtools.mutants
 
 env: ## print the shell environment for dbt and psql, to be evaluated
 	@$(UV) run --locked anchorline env

@@ -14,10 +14,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
 
+from anchorline import console
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
+from devtools.compiled_models import compile_project, prepare_database
+from devtools.farm_comparison import SETTINGS, FarmBench
 
 AS_OF = date(2025, 9, 30)
 """The last day of the demo farm that is built for the tests."""
@@ -41,12 +46,41 @@ _VARIABLES = (
 )
 
 
+FARMS = 99
+"""How many random farms Hypothesis draws in every run, the same ones each time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--farms", type=int, help=f"draw so many random farms, other ones each time (not {FARMS})"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    farms = config.getoption("--farms")
+    hypothesis_settings.register_profile(
+        "farms",
+        max_examples=max(1, (farms or FARMS) // len(SETTINGS)),
+        derandomize=farms is None,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        # a farm that fails is made smaller row by row: see devtools.farm_comparison
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    hypothesis_settings.load_profile("farms")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> Iterator[None]:
     """Keep the databases that the caller's environment names out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in _VARIABLES:
             patch.delenv(name, raising=False)
+        # workers that share the tests are given the width of a terminal, and have none
+        patch.delenv("COLUMNS", raising=False)
+        console.out.width = 120
         yield
 
 
@@ -98,6 +132,38 @@ def copy_database(server: EmbeddedServer) -> Callable[[str], str]:
         return server.url(name, with_password=True)
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def farm_bench(
+    make_database: Callable[[], str],
+    copy_database: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], FarmBench]]:
+    """Give a bench for small farms per setting; each has a database of its own, made when asked."""
+    urls: dict[str, str] = {}
+    benches: dict[str, FarmBench] = {}
+
+    def bench(name: str) -> FarmBench:
+        if name in benches:
+            return benches[name]
+        variables = SETTINGS[name].all_variables
+        folder = tmp_path_factory.mktemp("compiled")
+        if urls:
+            project = compile_project(urls[name], folder, variables=variables)
+        else:
+            url = make_database()
+            project = prepare_database(url, folder, variables=variables)
+            # as long as nobody is connected to it
+            urls.update({other: copy_database(url) for other in SETTINGS if other != name})
+            urls[name] = url
+        connection = psycopg.connect(urls[name], autocommit=True)
+        benches[name] = FarmBench.prepare(connection, project, SETTINGS[name])
+        return benches[name]
+
+    yield bench
+    for bench_of_setting in benches.values():
+        bench_of_setting.connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -218,7 +218,7 @@ def test_old_python_is_one_line(
 def test_makefile_lists_its_targets() -> None:
     shown = subprocess.run(["make", "-s"], cwd=PROJECT, capture_output=True, text=True).stdout
     named = [line.split()[1] for line in shown.splitlines()]
-    assert named == ["help", "demo", "test", "lint", "bench", "env", "clean"]
+    assert named == ["help", "demo", "test", "lint", "bench", "mutants", "env", "clean"]
 
 
 def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:

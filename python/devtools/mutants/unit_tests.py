@@ -1,0 +1,100 @@
+"""dbt's unit tests, as dbt compiles them, run on mutants of the models that they test.
+
+dbt puts a test's rows as CTEs before the model's query. A mutant's query takes the place of the
+model's between these CTEs and the comparison with the expected rows. The test's own vars may have
+compiled the model to other numbers: the mutant is then the same change of that query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from devtools.compiled_models import run_dbt
+from devtools.mutants.arena import without_database
+from devtools.mutants.generator import Mutant, Query, fixtures_of
+
+
+@dataclass(frozen=True)
+class UnitTest:
+    """A unit test: the model, its compiled query with fixtures, and the whole comparison."""
+
+    name: str
+    model: str
+    query: str
+    comparison: str
+
+    @cached_property
+    def _parsed(self) -> Query:
+        return Query(self.model, self.query)
+
+    def reads(self, table: str) -> bool:
+        """Say whether it reads a table, such as a seed, that it gives no rows for."""
+        return f'"{table}"' in self.query
+
+    def passes(self, connection: Connection, query: str | None = None) -> bool:
+        """Run the test, perhaps with another query for the model's; an error fails it."""
+        text = self.comparison
+        if query is not None:
+            text = text.replace(self.query, query)
+        try:
+            with connection.transaction(force_rollback=True):
+                cursor = connection.execute(text.encode())
+                names = [column.name for column in cursor.description or ()]
+                kind = names.index("actual_or_expected")
+                rows: Mapping[str, Counter[Any]] = {"actual": Counter(), "expected": Counter()}
+                for row in cursor:
+                    values = (_hashable(value) for i, value in enumerate(row) if i != kind)
+                    rows[row[kind]][tuple(values)] += 1
+        except psycopg.Error:
+            return False
+        return rows["actual"] == rows["expected"]
+
+    def passes_after(self, connection: Connection, statement: str) -> bool:
+        """Run the test after a statement, which is taken back."""
+        with connection.transaction(force_rollback=True):
+            connection.execute(statement.encode())
+            return self.passes(connection)
+
+    def passes_with(self, connection: Connection, mutant: Mutant) -> bool:
+        """Run the test on a mutant of its model; it passes where it has no such place."""
+        found = self._parsed.find(mutant)
+        if found is None:
+            return True
+        return self.passes(
+            connection, self._parsed.mutated(found, fixtures=fixtures_of(self.query))
+        )
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json.dumps(
+            value, sort_keys=True, default=lambda v: float(v) if isinstance(v, Decimal) else str(v)
+        )
+    return value
+
+
+def compile_unit_tests(url: str, folder: Path, database: str) -> tuple[UnitTest, ...]:
+    """Let dbt run all unit tests on the empty models, and keep what it compiled."""
+    run_dbt("test", url, folder, None, "--select", "test_type:unit")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    results = json.loads((folder / "run_results.json").read_text(encoding="utf-8"))
+    compiled = {result["unique_id"]: result["compiled_code"] for result in results["results"]}
+    files = {file.stem: file for file in (folder / "run").rglob("*.sql")}
+    tests = []
+    for unique_id, test in manifest["unit_tests"].items():
+        query = without_database(compiled[unique_id], database).strip()
+        comparison = without_database(files[test["name"]].read_text(encoding="utf-8"), database)
+        if query not in comparison:
+            raise RuntimeError(f"dbt ran something else than it compiled: {test['name']}")
+        tests.append(UnitTest(test["name"], test["model"], query, comparison))
+    return tuple(tests)
