@@ -63,7 +63,8 @@
                 {{ sql }}
             ) as model
         {%- endcall %}
-        {%- if replaces_all(meta) -%}
+        {#- after a few batches the statistics hold; they cost more than the rest of the model -#}
+        {%- if replaces_all(meta) or (var('refresh_batches') or []) | length > 10 -%}
             {% call statement('statistics') %} analyze {{ target_relation }} {% endcall %}
         {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}

@@ -19,7 +19,7 @@
 
 with recursive
 
-starts as not materialized (
+starts as {{ 'materialized' if is_scoped() else 'not materialized' }} (
     select * from {{ growth_starts() }}
 ),
 
@@ -40,7 +40,8 @@ first_day as (
 ),
 
 last_day as (
-    select max(state_date) as last_date from {{ pending('int_growth_inputs', 'assignments') }}
+    select max(state_date) as last_date
+    from {{ pending('int_growth_inputs', 'assignments', day='state_date') }}
 ),
 
 step as (
