@@ -74,8 +74,8 @@ class Trial:
     is_changed: bool
 
 
-def read_data_tests(folder: Path, database: str) -> tuple[DataTest, ...]:
-    """Read the data tests of severity error from dbt's manifest."""
+def read_data_tests(project: CompiledProject, folder: Path, database: str) -> tuple[DataTest, ...]:
+    """Return the data tests that stop a build, with what they read, from dbt's manifest."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return tuple(
         DataTest(
@@ -88,7 +88,7 @@ def read_data_tests(folder: Path, database: str) -> tuple[DataTest, ...]:
             ),
         )
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "test" and node["config"]["severity"].lower() == "error"
+        if node["resource_type"] == "test" and node["name"] in project.stopping_tests
     )
 
 

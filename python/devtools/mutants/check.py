@@ -156,7 +156,7 @@ class Preparation:
             name,
             SETTINGS[name],
             _portable(project, self._name),
-            read_data_tests(folder, self._name),
+            read_data_tests(project, folder, self._name),
         )
 
     def mutants(self) -> list[Mutant]:
@@ -235,12 +235,23 @@ def queries(setting: Setting) -> Iterator[Query]:
 
 
 def _portable(project: CompiledProject, database: str) -> CompiledProject:
-    """Return the project with queries that run in any copy of the database."""
+    """Return the project with queries that run in any copy of the database.
+
+    The parents of a model become those that its query reads when everything is built: what only
+    decides how much a refresh computes does not feed the engine here.
+    """
+    models = [
+        dataclasses.replace(model, query=without_database(model.query, database))
+        for model in project.models
+    ]
+    named = {model.name: f'"{model.schema}"."{model.name}"' for model in models}
     return dataclasses.replace(
         project,
         models=tuple(
-            dataclasses.replace(model, query=without_database(model.query, database))
-            for model in project.models
+            dataclasses.replace(
+                model, parents=tuple(name for name in model.parents if named[name] in model.query)
+            )
+            for model in models
         ),
     )
 
