@@ -219,6 +219,6 @@ def _free_port() -> int:
 if __name__ == "__main__":
     try:
         main()
-    except (AnchorlineError, RuntimeError) as error:
+    except (AnchorlineError, RuntimeError, psycopg.Error) as error:
         console.say(f"Error: {error}")
         sys.exit(2)

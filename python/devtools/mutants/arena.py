@@ -97,6 +97,12 @@ def without_database(text: str, database: str) -> str:
     return text.replace(f'"{database}".', "")
 
 
+def raise_if_lost(error: psycopg.Error) -> None:
+    """Raise an error that says nothing of a query: the server is gone, or shuts down."""
+    if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+        raise error
+
+
 class Arena:
     """One database with farms and the models of one setting."""
 
@@ -235,6 +241,7 @@ class Arena:
                     self._spread(queries, frozenset(self.models) - upstream, changed)
                     finding = self._first_failure(changed)
         except psycopg.Error as error:
+            raise_if_lost(error)
             return Trial(Finding(BUILD, type(error).__name__), is_changed=True)
         return Trial(finding, is_changed=bool(changed))
 
@@ -402,5 +409,6 @@ class Arena:
         try:
             with self._connection.transaction(force_rollback=True):
                 return self._finds_rows(query)
-        except psycopg.Error:
+        except psycopg.Error as error:
+            raise_if_lost(error)
             return True

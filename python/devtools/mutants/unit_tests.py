@@ -20,7 +20,7 @@ import psycopg
 from psycopg import Connection
 
 from devtools.compiled_models import run_dbt
-from devtools.mutants.arena import without_database
+from devtools.mutants.arena import raise_if_lost, without_database
 from devtools.mutants.generator import Mutant, Query, fixtures_of
 
 
@@ -55,7 +55,8 @@ class UnitTest:
                 for row in cursor:
                     values = (_hashable(value) for i, value in enumerate(row) if i != kind)
                     rows[row[kind]][tuple(values)] += 1
-        except psycopg.Error:
+        except psycopg.Error as error:
+            raise_if_lost(error)
             return False
         return rows["actual"] == rows["expected"]
 
