@@ -99,7 +99,12 @@ def without_database(text: str, database: str) -> str:
 
 def raise_if_lost(error: psycopg.Error) -> None:
     """Raise an error that says nothing of a query: the server is gone, or shuts down."""
-    if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+    if error.sqlstate is None:
+        # without a code from the server: its end, or a value that Python has none for
+        is_lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    else:
+        is_lost = error.sqlstate.startswith(("08", "57P"))
+    if is_lost:
         raise error
 
 
