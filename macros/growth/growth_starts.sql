@@ -10,7 +10,9 @@
             from {{ ref('int_growth_starts') }} as starts
             inner join pending_assignments as pending
                 on starts.assignment_id = pending.assignment_id
-            where starts.state_date >= pending.from_date - 1
+            where
+                starts.state_date >= pending.from_date - 1
+                {{ pending_mark('assignments', 'starts.assignment_id') }}
 
             union all
 
@@ -32,6 +34,9 @@
                 on
                     stored.assignment_id = starts.assignment_id
                     and stored.state_date > starts.state_date
+            where
+                true
+                {{ pending_mark('assignments', 'stored.assignment_id') }}
         ) as restarts
     {%- else -%}
         {{ ref('int_growth_starts') }}

@@ -132,6 +132,8 @@
                 ~ "Run `dbt build` without it once."
             ) }}
         {%- endif -%}
+set local jit = off;
+
 delete from {{ ops_relation('examinations') }} where started_at < now() - interval '30 days';
 
 insert into {{ ops_relation('examinations') }} (

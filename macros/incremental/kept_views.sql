@@ -18,6 +18,9 @@ begin
             and depends.refclassid = 'pg_catalog.pg_class'::regclass
             and depends.refobjid = to_regclass({{ sql_literal(old_relation) }})
             and views.relkind = 'v'
+            -- (not what TimescaleDB keeps of continuous aggregates)
+            and views.relnamespace
+            <> coalesce(to_regnamespace('_timescaledb_internal')::oid, 0)
     loop
         begin
             execute format(

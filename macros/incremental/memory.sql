@@ -39,11 +39,25 @@
   anew in this run has those of its model.
 -#}
 {% macro columns_at_start(relation) -%}
+    {{- return((tables_at_start().get(relation.schema ~ '.' ~ relation.identifier) or {}).columns) -}}
+{%- endmacro %}
+
+
+{#- About how many rows a table had then. -#}
+{% macro rows_at_start(relation) -%}
+    {{- return(
+        (tables_at_start().get(relation.schema ~ '.' ~ relation.identifier) or {}).rows or 0
+    ) -}}
+{%- endmacro %}
+
+
+{#- The tables of the target's schemas as the run found them, by schema and name. -#}
+{% macro tables_at_start() -%}
     {%- set memory = run_memory() -%}
-    {%- if 'columns' not in memory -%}
-        {%- set columns = {} -%}
+    {%- if 'tables' not in memory -%}
+        {%- set tables = {} -%}
         {%- set found = run_query(
-            "select schemas.nspname, tables.relname, "
+            "select schemas.nspname, tables.relname, tables.reltuples, "
             ~ "array_to_string(array_agg(columns.attname order by columns.attname), ',') "
             ~ "from pg_catalog.pg_class as tables "
             ~ "inner join pg_catalog.pg_namespace as schemas "
@@ -52,12 +66,14 @@
             ~ "where left(schemas.nspname, " ~ (target.schema | length + 1) ~ ") = "
             ~ sql_literal(target.schema ~ '_')
             ~ " and tables.relkind in ('r', 'p') and columns.attnum > 0 "
-            ~ "and not columns.attisdropped group by 1, 2"
+            ~ "and not columns.attisdropped group by 1, 2, 3"
         ) -%}
         {%- for row in found.rows -%}
-            {%- do columns.update({row[0] ~ '.' ~ row[1]: row[2].split(',')}) -%}
+            {%- do tables.update({
+                row[0] ~ '.' ~ row[1]: {'rows': row[2], 'columns': row[3].split(',')}
+            }) -%}
         {%- endfor -%}
-        {%- do memory.update({'columns': columns}) -%}
+        {%- do memory.update({'tables': tables}) -%}
     {%- endif -%}
-    {{- return(memory['columns'].get(relation.schema ~ '.' ~ relation.identifier)) -}}
+    {{- return(memory['tables']) -}}
 {%- endmacro %}

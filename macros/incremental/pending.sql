@@ -35,6 +35,10 @@
         {%- if model.config.meta.get('published_by') == 'states' -%}
             {%- set conditions = conditions ~ " and recomputes_states" -%}
         {%- endif -%}
+        {%- if is_limited() and not is_all -%}
+            {%- set conditions = conditions ~ " and batch_id <> all('" ~ held_batches()
+                ~ "'::bigint[])" -%}
+        {%- endif -%}
         {%- set all_days = "date '0001-01-01' as from_date" -%}
         {% call statement('pending') -%}
             create temporary table pending_assignments on commit drop as
@@ -77,7 +81,177 @@
             analyze pending_assignments, pending_batches;
         {%- endcall %}
     {%- endif -%}
-    {{- return({'is_all': is_all, 'is_kept': is_kept, 'last_change_id': last_change_id}) -}}
+    {{- return({
+        'is_all': is_all,
+        'is_kept': is_kept,
+        'last_change_id': last_change_id,
+        'literals': pending_literals() if is_kept and not is_all else {},
+    }) -}}
+{%- endmacro %}
+
+
+{#-
+  Batches whose refresh has failed and is to be tried again, with all that movements tie to them, as
+  an array literal: their changes must not stop a run that is about others. A run that examines them
+  has announced these again (announce_again).
+-#}
+{% macro held_batches() -%}
+    {%- set memory = run_memory() -%}
+    {%- if 'held_batches' not in memory -%}
+        {%- set found = run_query(
+            "select coalesce(array_agg(distinct batch_id), '{}')::text from ("
+            ~ failed_batches() ~ ") as failed where batch_id <> all('"
+            ~ examined_ids()['batch_id'] ~ "'::bigint[])"
+        ) -%}
+        {%- do memory.update({'held_batches': found.rows[0][0]}) -%}
+    {%- endif -%}
+    {{- return(memory['held_batches']) -}}
+{%- endmacro %}
+
+
+{#- A query of the batches whose refresh has failed, and of all that are tied to them. -#}
+{% macro failed_batches() -%}
+    {%- set lineages = layer_relation('intermediate', 'int_lineages') -%}
+    {%- set failures = ops_relation('event_failures') -%}
+    select batch_id from {{ failures }} where batch_id is not null
+    union
+    select mates.batch_id
+    from {{ failures }} as failures
+    inner join {{ lineages }} as own on failures.batch_id = own.batch_id
+    inner join {{ lineages }} as mates on own.lineage_id = mates.lineage_id
+{%- endmacro %}
+
+
+{#-
+  At the start of a run that looks again at batches whose refresh has failed: announces anew what
+  was announced since then, because runs that were about others have passed over it.
+-#}
+{% macro announce_again() -%}
+    {%- if
+        execute
+        and flags.WHICH in ('run', 'build')
+        and not var('preview_changes', false)
+        and columns_at_start(ops_relation('int_changes'))
+        and columns_at_start(layer_relation('intermediate', 'int_lineages'))
+    -%}
+        {%- set changes = ops_relation('int_changes') -%}
+do $again$
+begin
+    if not exists (select 1 from {{ ops_relation('event_failures') }}) then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ changes }}'));
+    insert into {{ changes }} (
+        change_id, assignment_id, batch_id, from_date, recomputes_states, reason, invocation_id,
+        changed_at
+    )
+    select
+        (select max(change_id) from {{ changes }})
+        + row_number() over (order by assignment_id, batch_id, recomputes_states),
+        assignment_id,
+        batch_id,
+        min(from_date),
+        recomputes_states,
+        'tried again',
+        '{{ invocation_id }}',
+        clock_timestamp()
+    from {{ changes }}
+    where
+        invocation_id in (
+            select announced.invocation_id
+            from {{ changes }} as announced
+            where
+                announced.batch_id in ({{ failed_batches() }})
+                {%- if is_limited() %}
+                and announced.batch_id = any('{{ examined_ids()['batch_id'] }}'::bigint[])
+                {%- endif %}
+                and announced.changed_at >= (
+                    select min(first_failed_at) - interval '1 day'
+                    from {{ ops_relation('event_failures') }}
+                )
+        )
+        {%- if is_limited() %}
+        and batch_id = any('{{ examined_ids()['batch_id'] }}'::bigint[])
+        {%- endif %}
+    group by assignment_id, batch_id, recomputes_states;
+end
+$again$
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+  What is pending, as literals: for each kind, the ids as an array and the first day from which each
+  kind of span is out of date. With a join alone the planner reads a whole table to find a few rows
+  of it, where more than eight tables are joined; and TimescaleDB decompresses every chunk.
+-#}
+{% macro pending_literals() -%}
+    {%- set literals = {} -%}
+    {%- for by, id in pending_ids().items() -%}
+        {%- set days = [] -%}
+        {%- for since in pending_spans() -%}
+            {%- do days.append('(' ~ first_pending_day(since, 'min(from_date)') ~ ')::text') -%}
+        {%- endfor -%}
+        {%- set found = run_query(
+            "select coalesce(array_agg(" ~ id ~ "), '{}')::text, min(" ~ id ~ "), max(" ~ id ~ "), "
+            ~ days | join(', ') ~ " from pending_" ~ by ~ " where " ~ id ~ " is not null"
+        ).rows[0].values() -%}
+        {%- do literals.update({by: {
+            'ids': found[0],
+            'first_id': found[1] or 0,
+            'last_id': found[2] or 0,
+            'from': dict(zip(pending_spans(), found[3:])),
+        }}) -%}
+    {%- endfor -%}
+    {{- return(literals) -}}
+{%- endmacro %}
+
+
+{#- By what changes are found, with the column of its ids. -#}
+{% macro pending_ids() -%}
+    {{- return({'assignments': 'assignment_id', 'batches': 'batch_id'}) -}}
+{%- endmacro %}
+
+
+{#- The spans that a row may stand for. -#}
+{% macro pending_spans() -%}
+    {{- return(['day', 'week', 'week_before']) -}}
+{%- endmacro %}
+
+
+{#-
+  A mark in a compiled query, where with_literals puts what is pending once it is known: a query is
+  compiled before the transaction that finds it.
+-#}
+{% macro pending_mark(by, key, day=none, since='day') -%}
+    /* pending {{ by }}: {{ key }} */
+    {%- if day %} /* pending {{ by }} from {{ since }}: {{ day }} */{%- endif -%}
+{%- endmacro %}
+
+
+{#- A query with literals at its marks; as it is, where everything is pending. -#}
+{% macro with_literals(query, literals) -%}
+    {%- set filled = namespace(query=query) -%}
+    {%- for by, found in literals.items() -%}
+        {%- set filled.query = modules.re.sub(
+            '/\\* pending ' ~ by ~ ': (\\S+) \\*/',
+            "and \\1 = any('" ~ found.ids ~ "'::bigint[])",
+            filled.query
+        ) -%}
+        {%- set filled.query = modules.re.sub(
+            '/\\* pending ' ~ by ~ ' between: (\\S+) \\*/',
+            "and \\1 between " ~ found.first_id ~ " and " ~ found.last_id,
+            filled.query
+        ) -%}
+        {%- for since, day in found['from'].items() if day is not none -%}
+            {%- set filled.query = modules.re.sub(
+                '/\\* pending ' ~ by ~ ' from ' ~ since ~ ': (\\S+) \\*/',
+                "and \\1 >= date '" ~ day ~ "'",
+                filled.query
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{- return(filled.query) -}}
 {%- endmacro %}
 
 
@@ -114,7 +288,7 @@
 
 {#- A relation or CTE, limited to what is pending, under an alias. -#}
 {% macro pending_rows(relation, by, day=none, since='day', key=none, alias=none) -%}
-    {%- set id = {'assignments': 'assignment_id', 'batches': 'batch_id'}[by] -%}
+    {%- set id = pending_ids()[by] -%}
     {%- if is_scoped() -%}
         (
             select limited.*
@@ -125,6 +299,11 @@
                     {%- if day %}
                     and limited.{{ day }} >= {{ first_pending_day(since) }}
                     {%- endif %}
+            where
+                true
+                {{ pending_mark(
+                    by, 'limited.' ~ (key or id), 'limited.' ~ day if day else none, since
+                ) }}
         ) as {{ alias or relation }}
     {%- elif alias and alias != relation.identifier -%}
         {{ relation }} as {{ alias }}
@@ -134,12 +313,12 @@
 {%- endmacro %}
 
 
-{#- The first day that is pending, as an expression over a row of pending_assignments. -#}
-{% macro first_pending_day(since) -%}
+{#- The first day that is pending, as an expression over the day of a change. -#}
+{% macro first_pending_day(since, changed_day='pending.from_date') -%}
     {%- if since == 'day' -%}
-        pending.from_date
+        {{ changed_day }}
     {%- else -%}
-        {{ week_start_date('pending.from_date') }}{{ ' - 7' if since == 'week_before' }}
+        {{ week_start_date(changed_day) }}{{ ' - 7' if since == 'week_before' }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -159,13 +338,19 @@
             'batches': ('batches', none, none),
         } -%}
         {%- set by, day, since = rules[published_by] -%}
-        {%- set key = {'assignments': 'assignment_id', 'batches': 'batch_id'}[by] -%}
+        {%- set key = pending_ids()[by] -%}
         delete from {{ relation }} as stored
         using pending_{{ by }} as pending
         where
             stored.{{ key }} = pending.{{ key }}
             {%- if day %}
             and stored.{{ day }} >= {{ first_pending_day(since) }}
+            {%- endif %}
+            {{ pending_mark(by, 'stored.' ~ key, 'stored.' ~ day if day else none, since) }}
+            {%- if wants_hypertable() %}
+            -- by these, TimescaleDB knows which compressed rows are none of them
+            /* pending {{ by }} between: stored.{{ key }} */
+            {{ pending_mark('batches', 'stored.batch_id') }}
             {%- endif %}
     {%- endif -%}
 {%- endmacro %}

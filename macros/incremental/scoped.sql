@@ -15,7 +15,8 @@
   published_also `examined`: beside them, those of the batches that this run examines
   appended       nothing: the rows are added, and outlive a full refresh
 
-  `partial_indexes` are made beside dbt's `indexes`: "(columns) where condition".
+  `partial_indexes` are made beside dbt's `indexes`: "(columns) where condition". `hypertable` names
+  the column of days by which the table is a hypertable where TimescaleDB is installed.
 
   A lock on the model keeps two runs apart: the second one waits, and then reads what the first one
   has left.
@@ -24,7 +25,12 @@
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set meta = model.config.meta -%}
-    {%- set is_kept = is_scoped() -%}
+    {#- a big table with all rows anew is swapped: written in parallel, indexes last. Not a mart. -#}
+    {%- set is_kept = is_scoped() and not (
+        replaces_all(meta)
+        and model.config.schema != 'marts'
+        and rows_at_start(target_relation) > 50000
+    ) -%}
 
     {%- if not is_kept and existing is not none and meta.get('appended') -%}
         {{ exceptions.raise_compiler_error(
@@ -44,28 +50,37 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {% call statement('lock') -%}
-        select pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ this }}'))
+        {#- compiling the queries costs more than it saves: they are long, and their rows few -#}
+        select
+            set_config('jit', 'off', true),
+            pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ this }}'))
     {%- endcall %}
 
     {%- set pending = find_pending(is_kept) if meta.get('published_by') else none -%}
 
     {%- if is_kept -%}
-        {%- set names = get_quoted_csv(model.columns | list) -%}
         {%- if meta.get('appended') and var('preview_changes', false) -%}
             {{- return(preview(target_relation)) -}}
         {%- endif -%}
+        {%- if wants_hypertable() -%}
+            {% call statement('limits') -%} {{ lift_decompression_limit() }} {%- endcall %}
+        {%- endif -%}
         {% call statement('outdated') -%}
-            {{ delete_outdated(target_relation, meta, pending) }}
+            {{ with_literals(
+                delete_outdated(target_relation, meta, pending), (pending or {}).get('literals', {})
+            ) }}
         {%- endcall %}
         {% call statement('main') -%}
-            insert into {{ target_relation }} ({{ names }})
-            select {{ names }} from (
-                {{ sql }}
-            ) as model
+            {{ insert_rows(
+                target_relation, with_literals(sql, (pending or {}).get('literals', {}))
+            ) }}
         {%- endcall %}
         {#- after a few batches the statistics hold; they cost more than the rest of the model -#}
         {%- if replaces_all(meta) or (var('refresh_batches') or []) | length > 10 -%}
             {% call statement('statistics') %} analyze {{ target_relation }} {% endcall %}
+        {%- endif -%}
+        {%- if config.get('hypertable') -%}
+            {% call statement('policies') -%} {{ keep_policies(target_relation) }} {%- endcall %}
         {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
         {%- do apply_grants(target_relation, config.get('grants'), should_revoke=False) -%}
@@ -78,9 +93,23 @@
         ) -%}
         {{ drop_relation_if_exists(load_cached_relation(new_relation)) }}
         {{ drop_relation_if_exists(load_cached_relation(old_relation)) }}
-        {% call statement('main') -%}
-            {{ get_create_table_as_sql(False, new_relation, sql) }}
-        {%- endcall %}
+        {%- if wants_hypertable() -%}
+            {% call statement('empty') -%}
+                {{ get_create_table_as_sql(
+                    False, new_relation, "select * from (\n" ~ sql ~ "\n) as model where false"
+                ) }}
+            {%- endcall %}
+            {% call statement('hypertable') -%}
+                {{ make_hypertable(new_relation) }}
+            {%- endcall %}
+            {% call statement('main') -%}
+                {{ insert_rows(new_relation, sql) }}
+            {%- endcall %}
+        {%- else -%}
+            {% call statement('main') -%}
+                {{ get_create_table_as_sql(False, new_relation, sql) }}
+            {%- endcall %}
+        {%- endif -%}
         {%- do create_indexes(new_relation) -%}
         {%- for keys in config.get('partial_indexes', []) -%}
             {% call statement('partial_index') %} create index on {{ new_relation }} {{ keys }} {% endcall %}
@@ -92,6 +121,12 @@
         {{ adapter.rename_relation(new_relation, target_relation) }}
         {%- if existing is not none and load_cached_relation(old_relation) is not none -%}
             {% call statement('views') %}{{ repoint_views(old_relation, target_relation) }}{% endcall %}
+        {%- endif -%}
+        {%- if config.get('hypertable') -%}
+            {% call statement('policies') -%} {{ keep_policies(target_relation) }} {%- endcall %}
+            {%- if existing is not none and load_cached_relation(old_relation) is not none -%}
+                {%- do keep_weekly_aggregates(old_relation, target_relation) -%}
+            {%- endif -%}
         {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
         {%- do apply_grants(
@@ -106,6 +141,16 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+
+{#- The statement that adds a query's rows to a table. -#}
+{% macro insert_rows(relation, query) -%}
+    {%- set names = get_quoted_csv(model.columns | list) -%}
+    insert into {{ relation }} ({{ names }})
+    select {{ names }} from (
+        {{ query }}
+    ) as model
+{%- endmacro %}
 
 
 {#- What would be added to a log, in a table of its own beside it. -#}
@@ -140,6 +185,10 @@
         {{- return(false) -}}
     {%- endif -%}
     {%- if should_full_refresh() and not model.config.meta.get('appended') -%}
+        {{- return(false) -}}
+    {%- endif -%}
+    {#- TimescaleDB was installed since: the table becomes a hypertable -#}
+    {%- if wants_hypertable() and not is_hypertable(existing) -%}
         {{- return(false) -}}
     {%- endif -%}
     {{- return((columns_at_start(existing) or []) | sort == model.columns | sort) -}}

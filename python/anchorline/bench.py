@@ -94,23 +94,12 @@ def run_bench(
     With ``refreshes`` the farm's records are then changed, and the marts refreshed. The database
     is dropped at the end, unless ``keep`` says otherwise.
     """
-    with _scratch_database(server, connection_parameters, keep=keep, tell=tell) as parameters:
+    with scratch_database(server, connection_parameters, keep=keep, tell=tell) as parameters:
         tell(f"Loading a farm of {batches} batches")
-        farm, load_seconds = _load(parameters, batches, as_of, seed, readings)
+        farm, load_seconds = load(parameters, batches, as_of, seed, readings)
         tell("Building the models (dbt build without tests)")
         with tempfile.TemporaryDirectory(prefix="anchorline-bench-") as folder:
-            began = time.monotonic()
-            build.dbt_build(
-                "prod",
-                variables={"as_of_date": as_of.isoformat()},
-                environment={
-                    **_pg_variables(parameters),
-                    "DBT_TARGET_PATH": folder,
-                    "DBT_LOG_PATH": folder,
-                },
-                arguments=("--exclude-resource-types", "test", "unit_test"),
-            )
-            build_seconds = time.monotonic() - began
+            build_seconds = build_models(parameters, as_of, Path(folder))
             models = _model_times(Path(folder))
             engine_sql = _compiled(Path(folder), ENGINE)
         tell(f"Timing the engine alone, {repeats} times")
@@ -120,18 +109,19 @@ def run_bench(
         if refreshes:
             from anchorline.bench_refresh import measure_refreshes
 
-            followed = measure_refreshes(_pg_variables(parameters), as_of, tell)
+            followed = measure_refreshes(pg_variables(parameters), as_of, tell)
     return BenchReport(farm, load_seconds, build_seconds, models, engine, followed)
 
 
 @contextmanager
-def _scratch_database(
+def scratch_database(
     server: Connection,
     parameters: Mapping[str, Any],
     *,
     keep: bool,
     tell: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
+    """Make a database on the server; yield the parameters for it, and drop it unless `keep`."""
     name = f"anchorline_bench_{os.getpid()}"
     owner = str(parameters["user"])
     try:
@@ -156,9 +146,10 @@ def _scratch_database(
             )
 
 
-def _load(
+def load(
     parameters: Mapping[str, Any], batches: int, as_of: date, seed: int, readings: bool
 ) -> tuple[str, float]:
+    """Load a demo farm; return what it is, and the seconds it took."""
     from anchorline.demo import load_farm
 
     began = time.monotonic()
@@ -167,7 +158,7 @@ def _load(
     return loaded.parameters.describe(), time.monotonic() - began
 
 
-def _pg_variables(parameters: Mapping[str, Any]) -> dict[str, str]:
+def pg_variables(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return libpq parameters as the PG* variables that profiles.yml reads."""
     named = {
         "host": "PGHOST",
@@ -178,6 +169,22 @@ def _pg_variables(parameters: Mapping[str, Any]) -> dict[str, str]:
         "dbname": "PGDATABASE",
     }
     return {named[key]: str(value) for key, value in parameters.items() if key in named}
+
+
+def build_models(parameters: Mapping[str, Any], as_of: date, folder: Path) -> float:
+    """Build all models without tests, dbt's files in a folder; return the seconds it took."""
+    began = time.monotonic()
+    build.dbt_build(
+        "prod",
+        variables={"as_of_date": as_of.isoformat()},
+        environment={
+            **pg_variables(parameters),
+            "DBT_TARGET_PATH": str(folder),
+            "DBT_LOG_PATH": str(folder),
+        },
+        arguments=("--exclude-resource-types", "test", "unit_test"),
+    )
+    return time.monotonic() - began
 
 
 def _model_times(folder: Path) -> list[ModelTime]:

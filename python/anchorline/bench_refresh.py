@@ -42,7 +42,7 @@ def measure_refreshes(
     `pg_variables` name the database, as the target `prod` reads them.
     """
     times: list[RefreshTime] = []
-    with _environment(pg_variables), psycopg.connect(autocommit=True) as connection:
+    with environment(pg_variables), psycopg.connect(autocommit=True) as connection:
         install(connection, project_place("prod"))
         session = RefreshSession("prod", variables={"as_of_date": as_of.isoformat()})
         session.prepare()
@@ -116,7 +116,8 @@ def _new_sample(connection: Connection, day: date) -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process's environment, and put them back at the end."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

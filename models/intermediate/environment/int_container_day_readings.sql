@@ -1,5 +1,6 @@
 -- One row per container and day with temperature readings: their mean, and the readings out of
--- range. Both from one pass over the biggest table there is.
+-- range. Both from one pass over the biggest table there is; where TimescaleDB aggregates it, only
+-- over the days that are not aggregated as they are now.
 {{ config(
     meta={
         'examined_by': ['container_id'],
@@ -8,10 +9,42 @@
     indexes=[
         {'columns': ['container_id']},
     ],
+    post_hook="{{ keep_readings_aggregate() }}",
 ) }}
+{%- set aggregate = readings_aggregate() %}
 
-with readings as (
-    select * from {{ ref('stg_environmental_readings') }}
+with
+{%- if aggregate %}
+stale_days as materialized (
+    {{ stale_days(aggregate) }}
+),
+
+settled_days as (
+    select
+        aggregated.container_id,
+        {{ local_date('aggregated.day_start') }} as reading_date,
+        aggregated.mean_temp_c,
+        aggregated.reading_count,
+        aggregated.rejected_reading_ids,
+        aggregated.rejected_values
+    from {{ aggregate.relation }} as aggregated
+    where
+        {{ local_date('aggregated.day_start') }} <= {{ as_of_date() }}
+        and not exists (
+            select 1 from stale_days
+            where
+                {{ local_date('aggregated.day_start') }} >= stale_days.from_day
+                and {{ local_date('aggregated.day_start') }} < stale_days.to_day
+        )
+),
+{%- endif %}
+
+readings as (
+    select readings.* from {{ ref('stg_environmental_readings') }} as readings
+    {%- if aggregate %}
+    inner join stale_days
+        on readings.reading_at >= stale_days.from_at and readings.reading_at < stale_days.to_at
+    {%- endif %}
     {%- if is_limited() and is_scoped() %}
     where
         {{ is_examined(['container_id']) }}
@@ -58,6 +91,12 @@ final as (
             as rejected_values
     from temperature_readings
     group by container_id, reading_date
+    {%- if aggregate %}
+
+    union all
+
+    select * from settled_days
+    {%- endif %}
 )
 
 select * from final

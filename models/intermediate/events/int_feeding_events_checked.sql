@@ -65,8 +65,7 @@ final as (
             when is_for_container and container_id is null then 'container is missing'
             when is_for_container and feeding_date is null then 'no date'
             when is_for_container and feeding_date > {{ last_known_date() }} then 'in the future'
-            when is_for_container and not is_container_held
-                then 'no assignment is active in the container'
+            when not is_container_held then 'no assignment is active in the container'
             when is_for_container then null
             {{ reject_unless_in_assignment('feeding_date', 'located') }}
             when feeding_date = departure_date then 'on the departure day, which has no state'

@@ -374,6 +374,23 @@ final as (
         '{{ invocation_id }}'::text as invocation_id,
         clock_timestamp() as changed_at
     from merged
+    {%- if first_kept_day() is not none %}
+    -- what ended before the states that are kept is left alone, however its records change
+    where
+        batch_id not in (
+            select lineages.batch_id
+            from lineages
+            inner join (
+                select
+                    all_lineages.lineage_id,
+                    max(spans.last_date) as last_date
+                from lineages as all_lineages
+                inner join spans on all_lineages.batch_id = spans.batch_id
+                group by all_lineages.lineage_id
+            ) as ended on lineages.lineage_id = ended.lineage_id
+            where ended.last_date < {{ first_kept_day() }}
+        )
+    {%- endif %}
 )
 
 select * from final

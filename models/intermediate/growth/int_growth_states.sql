@@ -14,7 +14,7 @@
         {'columns': ['batch_id', 'state_date']},
     ],
     partial_indexes=['(assignment_id) where is_death_record_rejected'],
-    pre_hook='set local jit = off; set local enable_mergejoin = off',
+    pre_hook='set local enable_mergejoin = off',
 ) }}
 
 with recursive

@@ -29,8 +29,8 @@ with deaths as (
         and event_date <= {{ as_of_date() }}
 ),
 
-growth_states as (
-    select * from {{ ref('int_growth_states') }} where not is_in_transit
+growth_states as not materialized (
+    select * from {{ pending('int_growth_states', 'batches') }} where not is_in_transit
 ),
 
 -- Where the assignment's own record was used, the flag is that of the batch's.

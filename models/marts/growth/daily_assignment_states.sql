@@ -7,6 +7,7 @@
         {'columns': ['state_date']},
     ],
     partial_indexes=['(assignment_id, state_date) where anchor_type is not null'],
+    hypertable='state_date',
 ) }}
 
 with daily_measures as (
@@ -83,6 +84,9 @@ final as (
     left join lifecycle_stages
         on daily_measures.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
     left join batch_scenarios on daily_measures.batch_id = batch_scenarios.batch_id
+    {%- if first_kept_day() is not none %}
+    where daily_measures.state_date >= {{ first_kept_day() }}
+    {%- endif %}
 )
 
 select * from final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from anchorline import console
 from anchorline.bench import BenchReport, run_bench
+from anchorline.bench_timescale import StorageTime
 from anchorline.cli.options import target_option
 
 GOOD_RATIO: Final = 12
@@ -51,6 +53,11 @@ GOOD_RATIO: Final = 12
 )
 @click.option("--most", type=click.IntRange(1), default=12, show_default=True, help="Models shown.")
 @click.option("--refreshes", is_flag=True, help="Measure refreshes of that farm, too.")
+@click.option(
+    "--timescale",
+    is_flag=True,
+    help="Measure instead what TimescaleDB costs and saves, beside plain PostgreSQL.",
+)
 @click.option("--keep", is_flag=True, help="Keep the database that was made for it.")
 @target_option
 def bench(
@@ -61,6 +68,7 @@ def bench(
     repeats: int,
     most: int,
     refreshes: bool,
+    timescale: bool,
     keep: bool,
     target: str,
 ) -> None:
@@ -77,9 +85,26 @@ def bench(
       anchorline bench
       anchorline bench --batches 145 --without-readings
       anchorline bench --batches 145 --without-readings --refreshes
+      PGHOST=db anchorline bench --batches 145 --without-readings --timescale --target prod
       PGHOST=db anchorline bench --target dev
     """
     parameters, server = _server(target)
+    if timescale:
+        from anchorline.bench_timescale import measure_storage
+
+        with closing(server):
+            _print_storage(
+                measure_storage(
+                    server,
+                    parameters,
+                    batches=batches,
+                    as_of=as_of.date(),
+                    seed=seed,
+                    readings=not without_readings,
+                    tell=console.say,
+                )
+            )
+        return
     with closing(server):
         report = run_bench(
             server,
@@ -164,3 +189,36 @@ def _print_refreshes(report: BenchReport) -> None:
             f"{measured.row_count:,}",
         )
     console.show(table)
+
+
+def _print_storage(measured: list[StorageTime]) -> None:
+    table = Table(
+        title="One farm on one server, without TimescaleDB and with it",
+        box=box.SIMPLE,
+        title_justify="left",
+    )
+    table.add_column("")
+    for one in measured:
+        table.add_column(one.name, justify="right")
+    plain, extended = measured
+    table.add_column("Ratio", justify="right")
+
+    def row(name: str, value: Callable[[StorageTime], float], form: str) -> None:
+        ratio = value(extended) / value(plain)
+        table.add_row(name, *(form.format(value(one)) for one in measured), f"{ratio:.2f}")
+
+    row("Daily states", lambda one: one.rows, "{:,.0f}")
+    row("All models, s", lambda one: one.build_seconds, "{:.1f}")
+    row("One new day, s", lambda one: one.day_seconds, "{:.1f}")
+    row("Daily states as written, MB", lambda one: one.size / 1e6, "{:,.1f}")
+    row("Series of a batch, ms", lambda one: one.series_seconds * 1000, "{:.1f}")
+    console.show(table)
+    if extended.compressed_size is None:
+        console.paragraph("This edition of TimescaleDB does not compress.")
+        return
+    saved = 1 - extended.compressed_size / extended.size
+    console.paragraph(
+        f"Compressed: {extended.compressed_size / 1e6:,.1f} MB, {saved:.1%} saved. The series of "
+        f"{extended.series_rows:,} days was read from compressed chunks, and the new day computed "
+        "beside them."
+    )

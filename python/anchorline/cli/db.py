@@ -1,27 +1,33 @@
-"""`anchorline db`: the embedded PostgreSQL."""
+"""`anchorline db`: the embedded PostgreSQL, and what an administrator does with any database."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
 
 import click
 import psycopg
 
 from anchorline import console, hints, settings
 from anchorline.cli import is_verbose
+from anchorline.cli.db_info import megabytes, print_info
 from anchorline.cli.options import target_option
 from anchorline.connection import connect
 from anchorline.database import EmbeddedServer, place, project_server
 from anchorline.errors import AnchorlineError
 from anchorline.raw.sources import project_variable
-from anchorline.roles import Roles, make_roles, plan, script
+from anchorline.roles import LAYERS, Roles, make_roles, plan, script
+from anchorline.timescale import readings, weekly
+from anchorline.timescale.info import gather
 
 
 @click.group()
 def db() -> None:
     r"""Run the embedded PostgreSQL: start it, stop it, look inside.
+
+    `info`, `roles` and the operations for TimescaleDB work on any database, with --target.
 
     \b
     It listens on 127.0.0.1 alone and lives in the folder .anchorline of the project, or in
@@ -35,6 +41,7 @@ def db() -> None:
       anchorline db psql -c "select count(*) from anchorline_marts.batches"
       psql "$(anchorline db url)"
       PGUSER=postgres anchorline db roles --target prod --dry-run
+      anchorline db info --target prod
       ANCHORLINE_DATA_DIR=/data/anchorline anchorline db start
     """
 
@@ -243,6 +250,129 @@ def roles(prefix: str | None, raw_schema: str | None, dry_run: bool, target: str
         console.note(
             f"the next dbt run grants to {usual_prefix}reader. Set the var role_prefix of "
             f"dbt_project.yml to {prefix!r}, so that it keeps these rights."
+        )
+
+
+@db.command()
+@click.option(
+    "--raw-schema",
+    metavar="NAME",
+    help="Schema of the raw tables.  [default: the var raw_schema of dbt_project.yml]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@target_option
+def info(raw_schema: str | None, as_json: bool, target: str) -> None:
+    r"""Show versions, hypertables, sizes, policies and continuous aggregates.
+
+    Of the target's schemas and of the raw tables'. Works with and without TimescaleDB, before the
+    first build, and for any role: it reads catalogs alone. Rows are as the statistics say.
+
+    \b
+    Examples:
+      anchorline db info
+      anchorline db info --target prod --json | jq '.policies[] | select(.failure_count > 0)'
+    """
+    schemas = [settings.layer_schema(layer, target) for layer in LAYERS]
+    schemas.append(raw_schema or project_variable("raw_schema", "public"))
+    with connect(target, autocommit=True) as connection:
+        found = gather(connection, schemas)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2, default=str))
+    else:
+        print_info(found)
+
+
+@db.command("readings-hypertable")
+@click.option(
+    "--chunk-days",
+    type=click.IntRange(1, 3650),
+    default=readings.CHUNK_DAYS,
+    show_default=True,
+    metavar="DAYS",
+    help="Days of readings in a chunk.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to try again while a table is in use.",
+)
+@click.option(
+    "--raw-schema",
+    metavar="NAME",
+    help="Schema of the raw tables.  [default: the var raw_schema of dbt_project.yml]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the SQL and change nothing.")
+@target_option
+def readings_hypertable(
+    chunk_days: int, wait: float, raw_schema: str | None, dry_run: bool, target: str
+) -> None:
+    r"""Make the raw readings a hypertable of TimescaleDB, for good.
+
+    For the owner of the raw tables, at a quiet hour: nobody reads or writes the readings while they
+    are copied into chunks, nor writes the few tables that they refer to. It is one transaction, and
+    safe to repeat. Their primary key becomes (id, reading_time). docs/timescaledb.md says what this
+    means for the operational system, and how to take it back.
+
+    \b
+    Examples:
+      anchorline db readings-hypertable --target prod --dry-run
+      PGUSER=aquamind PGDATABASE=farm anchorline db readings-hypertable --target prod
+    """
+    raw_schema = raw_schema or project_variable("raw_schema", "public")
+    with connect(target, autocommit=True) as connection:
+        found = readings.examine(connection, raw_schema)
+        if dry_run:
+            steps = readings.plan(connection, found, chunk_days=chunk_days)
+            click.echo(script(connection, steps) if steps else "-- nothing to do")
+            return
+        if found.is_hypertable:
+            console.say(f"Nothing to do: {raw_schema}.{readings.TABLE} is a hypertable.")
+            return
+        rows = "" if found.row_count is None else f"about {found.row_count:,} rows, "
+        console.say(
+            f"{raw_schema}.{readings.TABLE}: {rows}{megabytes(found.total_bytes)} with its "
+            "indexes, which the copy needs once more on the disk."
+        )
+        began = time.monotonic()
+        readings.convert(connection, raw_schema, chunk_days=chunk_days, wait_seconds=wait)
+        seconds = time.monotonic() - began
+        console.say(f"It is a hypertable now, in chunks of {chunk_days} days ({seconds:.0f} s).")
+    command = hints.for_target("dbt build", target)
+    console.say(f"The next `{command}` sees it.")
+
+
+@db.command("weekly-aggregates")
+@click.option("--remove", is_flag=True, help="Drop them.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL and change nothing.")
+@target_option
+def weekly_aggregates(remove: bool, dry_run: bool, target: str) -> None:
+    r"""Make weekly continuous aggregates under the operational system's names.
+
+    daily_assignment_weekly and daily_batch_weekly, in the schema of the marts, for programs that
+    ask for these. The marts weekly_assignment_states and weekly_batch_states say more, and are
+    never behind. Wants the community edition of TimescaleDB and built marts; run it as who builds.
+    Safe to repeat; a full refresh keeps them.
+
+    \b
+    Examples:
+      anchorline db weekly-aggregates --target prod --dry-run
+      anchorline db weekly-aggregates --target prod
+      anchorline db weekly-aggregates --target prod --remove
+    """
+    with connect(target, autocommit=True) as connection:
+        weekly.require_states(connection, target)
+    statements = weekly.run_operation(target, remove=remove, dry_run=dry_run)
+    if dry_run:
+        click.echo(statements or "-- nothing to do")
+    elif not statements:
+        console.say("Nothing to do.")
+    else:
+        console.say(
+            f"{hints.listed(list(weekly.NAMES))} are {'gone' if remove else 'there'}, in the "
+            f"schema {settings.layer_schema('marts', target)}."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal
 
 import psycopg
@@ -17,6 +17,9 @@ from anchorline.refresh import log
 from anchorline.refresh.dbt_process import DbtProcess, DbtRun
 from anchorline.refresh.lock import refresh_lock
 from anchorline.refresh.log import Changes
+from anchorline.refresh.temperatures import aggregate_readings
+
+A_DAY = timedelta(days=1)
 
 Mode = Literal["full", "scan", "batches"]
 
@@ -194,6 +197,13 @@ class Refresher:
         self._tell("Refreshing" + (" (views included)" if with_views else ""))
         run = self._dbt.run("build", *arguments, variables=scope.variables(), on_node=self._on_node)
         self._check(run)
+        if scope.mode != "batches" or scope.readings_since is not None:
+            aggregate_readings(
+                connection,
+                self.target,
+                first_day=scope.readings_since - A_DAY if scope.readings_since else None,
+                tell=self._tell,
+            )
         marts = {node.name for node in self._dbt.nodes("model") if node.config.schema == "marts"}
         outcome = RefreshOutcome(
             scope,

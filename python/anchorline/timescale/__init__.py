@@ -1,0 +1,1 @@
+"""What the database has of TimescaleDB, and what its owner may do with it."""
