@@ -1376,6 +1376,11 @@ def test_retry_puts_back_what_was_set_aside(conn: Connection) -> None:
 
     (again,) = queue.ready_events(conn, OPS, NOW)
     assert (again.batch_id, again.from_date, again.reasons) == (1, None, entry.reasons)
+    (known,) = queue.read_failures(conn, OPS)
+    assert (known.attempt_count, known.set_aside_at) == (0, None)
+    queue.retry(conn, OPS, 1)
+    assert len(queue.read_events(conn, OPS)) == 1
+    queue.record_success(conn, OPS, [again])
     assert queue.read_failures(conn, OPS) == []
     with pytest.raises(AnchorlineError, match="No refresh of the batch with the id 1"):
         queue.retry(conn, OPS, 1)
@@ -1450,9 +1455,10 @@ def test_the_commands(
     number = own_conn.execute("select batch_number from batch_batch where id = 1").fetchone()
     assert number is not None
     run("retry", number[0])
-    assert run("retry", "id:1", code=1)
+    assert "No refresh of a scan has failed" in run("retry", "--scan", code=1)
     assert "Queue: 1 entry" in run("status")
     run("retry", code=2)
+    queue.record_success(own_conn, OPS, queue.read_events(own_conn, OPS))
     assert "Nothing has failed" in run("retry", "--all")
     run("remove", "--purge")
     assert "Queue: not there" in run("status", code=1)

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import AS_OF, BuiltDemo
+from psycopg import sql
 
 from anchorline.refresh import RefreshBusyError, RefreshError, RefreshOutcome
 from anchorline.refresh.lock import is_refreshing, refresh_lock
@@ -258,6 +259,76 @@ def test_a_failure_is_logged_and_stays_pending(
         sample,
     )
     assert weight == published
+    assert one(connection, "select count(*) from anchorline_ops.event_failures") == 0
+
+
+def test_a_poisoned_batch_stops_no_other_and_is_set_aside(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    """Two batches have changed, and one has rows that a mart late in the run cannot take."""
+    samples = connection.execute(
+        """
+        select distinct on (lineages.lineage_id) anchors.batch_id, anchors.record_id
+        from anchorline_marts.weight_anchors as anchors
+        inner join anchorline_intermediate.int_lineages as lineages
+            on anchors.batch_id = lineages.batch_id
+        where anchors.anchor_type = 'growth_sample' and anchors.is_used
+        order by lineages.lineage_id, anchors.anchor_date desc, anchors.record_id
+        limit 2
+        """
+    ).fetchall()
+    (poisoned, _), (healthy, _) = samples
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = any(%s)",
+        ([sample for _, sample in samples],),
+    )
+    behind = """
+        select count(*)
+        from batch_growthsample as samples
+        inner join anchorline_marts.weight_anchors as anchors
+            on anchors.anchor_type = 'growth_sample' and anchors.record_id = samples.id
+        where anchors.batch_id = %s and samples.avg_weight_g <> anchors.weight_g
+    """
+    failure = """
+        select attempt_count, set_aside_at is not null
+        from anchorline_ops.event_failures where batch_id = %s
+    """
+    connection.execute(
+        sql.SQL(
+            "alter table anchorline_marts.weight_anchors "
+            "add constraint poison check (batch_id <> {}) not valid"
+        ).format(sql.Literal(poisoned))
+    )
+    try:
+        with pytest.raises(RefreshError) as raised:
+            session.refresh(validate=False)
+        assert f"[{poisoned}]" in str(raised.value.details)
+        assert one(connection, failure, poisoned) == (1, False)
+        # its last attempt; the pauses before are tested at the queue
+        connection.execute(
+            "update anchorline_ops.event_failures set next_attempt_at = now(), attempt_count = 4"
+        )
+        with pytest.raises(RefreshError):
+            session.refresh(validate=False)
+        assert one(connection, behind, poisoned) == 1
+        assert one(connection, behind, healthy) == 0
+        assert connection.execute(failure, (healthy,)).fetchone() is None
+        assert one(connection, failure, poisoned) == (5, True)
+        assert session.refresh(validate=False) is None  # set aside: not tried by itself
+        shown = subprocess.run(
+            [*COMMAND, "events", "status", "--target", "prod"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert "weight_anchors" in shown.stdout + shown.stderr
+    finally:
+        connection.execute("alter table anchorline_marts.weight_anchors drop constraint poison")
+    subprocess.run([*COMMAND, "events", "retry", "--all", "--target", "prod"], check=True)
+    outcome = session.refresh(validate=False)
+    assert isinstance(outcome, RefreshOutcome)
+    assert outcome.changes.batch_ids
+    assert one(connection, behind, poisoned) == 0
     assert one(connection, "select count(*) from anchorline_ops.event_failures") == 0
 
 

@@ -274,10 +274,13 @@ def retry(conn: Connection, ops_schema: str, batch_id: int | None) -> EventFailu
                 ),
                 (batch_id, failure.from_date, reason),
             )
+    # the failure stays known until a refresh has succeeded: so that it catches up on what others
+    # have passed over
     conn.execute(
-        sql.SQL("delete from {} where batch_id is not distinct from %s").format(
-            _failures(ops_schema)
-        ),
+        sql.SQL(
+            "update {} set attempt_count = 0, next_attempt_at = last_failed_at, "
+            "set_aside_at = null where batch_id is not distinct from %s"
+        ).format(_failures(ops_schema)),
         (batch_id,),
     )
     return failure

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from anchorline import settings
@@ -18,7 +19,7 @@ from anchorline.refresh import log
 from anchorline.refresh import scope as scopes
 from anchorline.refresh.lock import RefreshBusyError
 from anchorline.refresh.log import Changes
-from anchorline.refresh.run import Refresher, RefreshOutcome, Scope, Validate
+from anchorline.refresh.run import Refresher, RefreshError, RefreshOutcome, Scope, Validate
 
 
 class RefreshSession:
@@ -70,7 +71,72 @@ class RefreshSession:
             scope, entries = self._scope(connection, batch_numbers, first_day, scan=scan, full=full)
         if scope is None:
             return None
-        return self.refresh_entries(scope, entries, wait_seconds=wait_seconds, validate=validate)
+        if scope != scopes.scope_of_queue(entries) or len(entries) == 1:
+            return self.refresh_entries(
+                scope, entries, wait_seconds=wait_seconds, validate=validate
+            )
+        outcomes: list[RefreshOutcome] = []
+        failures: list[tuple[Scope, Exception]] = []
+        self.refresh_queue(
+            entries,
+            on_outcome=outcomes.append,
+            on_failure=lambda scope, error: failures.append((scope, error)),
+            wait_seconds=wait_seconds,
+            validate=validate,
+        )
+        if failures:
+            raise RefreshError(
+                f"Of {len(entries)} queued entries {len(failures)} could not be refreshed; the "
+                "others are. `anchorline events status` tells which, and when they come again.",
+                details="\n".join(
+                    f"batches {list(scope.batch_ids)}: {getattr(error, 'details', None) or error}"
+                    for scope, error in failures
+                ),
+            )
+        return outcomes[-1]
+
+    def refresh_queue(
+        self,
+        entries: Sequence[QueueEntry],
+        *,
+        on_outcome: Callable[[RefreshOutcome], object],
+        on_failure: Callable[[Scope, Exception], object],
+        is_stopping: Callable[[], bool] = lambda: False,
+        wait_seconds: float = 0,
+        validate: bool = True,
+    ) -> None:
+        """Refresh queue entries together; where that fails, each alone: one stops no other.
+
+        Raises RefreshBusyError, and what says that the database is gone; other errors are handed
+        on, and the entry is marked as failed.
+        """
+        waiting = [[*entries], *([entry] for entry in entries if len(entries) > 1)]
+        for some in waiting:
+            if is_stopping():
+                return
+            scope = scopes.scope_of_queue(some)
+            is_first_of_many = len(some) > 1
+            try:
+                outcome = self.refresh_entries(
+                    scope,
+                    some,
+                    wait_seconds=wait_seconds,
+                    validate=validate,
+                    note_failure=not is_first_of_many,
+                )
+            except RefreshBusyError:
+                raise
+            except Exception as error:
+                if is_gone(error):
+                    raise
+                if is_first_of_many:
+                    self._tell(f"Refreshing {len(some)} batches together failed: one by one now.")
+                else:
+                    on_failure(scope, error)
+                continue
+            on_outcome(outcome)
+            if is_first_of_many:
+                return
 
     def refresh_entries(
         self,
@@ -79,6 +145,7 @@ class RefreshSession:
         *,
         wait_seconds: float = 0,
         validate: bool = True,
+        note_failure: bool = True,
     ) -> RefreshOutcome:
         """Refresh a scope; queue entries that it covers are taken off, or marked as failed."""
         try:
@@ -90,7 +157,7 @@ class RefreshSession:
         except RefreshBusyError:
             raise
         except Exception as error:
-            if entries:
+            if note_failure:
                 self._note_failed(entries, str(getattr(error, "details", None) or error))
             raise
         if entries:
@@ -186,3 +253,13 @@ class RefreshSession:
                     )
         except Exception as lost:
             self._tell(f"The failure could not be noted in the queue: {lost}")
+
+
+def is_gone(error: BaseException) -> bool:
+    """Return whether an error says that the connection to the database is lost."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+            return True
+        cause = cause.__cause__
+    return False

@@ -32,7 +32,7 @@ from anchorline.refresh import log
 from anchorline.refresh import scope as scopes
 from anchorline.refresh.lock import RefreshBusyError
 from anchorline.refresh.run import RefreshOutcome, Scope
-from anchorline.refresh.session import RefreshSession
+from anchorline.refresh.session import RefreshSession, is_gone
 from anchorline.refresh.webhook import Webhook
 
 CHANNEL: Final = "anchorline_events"
@@ -142,41 +142,29 @@ class Watcher:
         return now - newest >= debounce or now - oldest >= LONGEST_WAIT * debounce
 
     def _refresh(self, entries: Sequence[QueueEntry]) -> None:
-        """Refresh what is queued; where that fails, each batch alone: one stops no other."""
-        try:
-            self._run(scopes.scope_of_queue(entries), entries if len(entries) == 1 else ())
-        except RefreshBusyError:
-            return
-        except Exception as error:
-            if _is_gone(error):
-                raise
-            if len(entries) == 1:
-                self._fail(error, scopes.scope_of_queue(entries))
-                return
-            self._tell(f"Refreshing {len(entries)} batches together failed: one by one now.")
-            for entry in entries:
-                if not self._stopping.is_set():
-                    self._refresh([entry])
-            return
-        if len(entries) > 1:
-            with connect(self._session.target) as connection:
-                queue.record_success(connection, self._session.ops_schema, entries)
-
-    def _run(self, scope: Scope, entries: Sequence[QueueEntry]) -> RefreshOutcome:
+        """Refresh what is queued."""
         self._state = "refreshing"
         try:
-            outcome = self._session.refresh_entries(scope, entries)
+            self._session.refresh_queue(
+                entries,
+                on_outcome=self._succeed,
+                on_failure=self._fail,
+                is_stopping=self._stopping.is_set,
+            )
+        except RefreshBusyError:
+            return
         finally:
             self._state = "watching"
+
+    def _succeed(self, outcome: RefreshOutcome) -> None:
         changes = outcome.changes
         self._tell(
-            f"Refreshed ({scope.reason}): {changes.assignment_count} assignments of "
+            f"Refreshed ({outcome.scope.reason}): {changes.assignment_count} assignments of "
             f"{len(changes.batch_ids)} batches, {outcome.row_count:,} rows, "
             f"{outcome.seconds:.1f} s."
         )
         if outcome.problems:
             self._call("Validation found something wrong", "\n".join(outcome.problems))
-        return outcome
 
     def _scan(self, connection: Connection) -> bool:
         """Compare with the records, as each night; return whether it has been tried."""
@@ -189,14 +177,17 @@ class Watcher:
             ids = tuple(scopes.batches_since(connection, self._session.target, first_day))
             scope = Scope("batches", f"nightly scan since {first_day}", ids, first_day)
             entries = []
+        self._state = "refreshing"
         try:
-            self._run(scope, entries)
+            self._succeed(self._session.refresh_entries(scope, entries))
         except RefreshBusyError:
             return False
         except Exception as error:
-            if _is_gone(error):
+            if is_gone(error):
                 raise
-            self._fail(error, scope)
+            self._fail(scope, error)
+        finally:
+            self._state = "watching"
         return True
 
     def _scan_after(self, now: datetime) -> datetime | None:
@@ -209,7 +200,7 @@ class Watcher:
         )
         return following.astimezone(UTC)
 
-    def _fail(self, error: Exception, scope: Scope) -> None:
+    def _fail(self, scope: Scope, error: Exception) -> None:
         details = getattr(error, "details", None)
         text = f"{error}\n{details}" if details else str(error)
         self._tell(f"A refresh has failed ({scope.reason}): {text}")
@@ -358,15 +349,6 @@ def _write_beat(connection: Connection, ops_schema: str, state: str) -> None:
 
 def _next_day(day: date, at: time_of_day, zone: ZoneInfo) -> datetime:
     return datetime.combine(day + timedelta(days=1), at, zone)
-
-
-def _is_gone(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
-            return True
-        cause = cause.__cause__
-    return False
 
 
 def _first_line(error: BaseException) -> str:
