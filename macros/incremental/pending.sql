@@ -131,8 +131,6 @@
         execute
         and flags.WHICH in ('run', 'build')
         and not var('preview_changes', false)
-        and columns_at_start(ops_relation('int_changes'))
-        and columns_at_start(layer_relation('intermediate', 'int_lineages'))
     -%}
         {%- set changes = ops_relation('int_changes') -%}
 do $again$
@@ -140,7 +138,13 @@ begin
     if not exists (select 1 from {{ ops_relation('event_failures') }}) then
         return;
     end if;
-    perform pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ changes }}'));
+    if
+        to_regclass({{ sql_literal(changes) }}) is null
+        or to_regclass({{ sql_literal(layer_relation('intermediate', 'int_lineages')) }}) is null
+    then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('anchorline model'), hashtext({{ sql_literal(changes) }}));
     insert into {{ changes }} (
         change_id, assignment_id, batch_id, from_date, recomputes_states, reason, invocation_id,
         changed_at

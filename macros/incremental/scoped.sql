@@ -3,7 +3,8 @@
   follow changes by it.
 
   It makes the table as `table` does (a new one takes the old one's place) on the first build, with
-  --full-refresh, and when the columns described in the model's YAML are no longer the table's.
+  --full-refresh, when the columns described in the model's YAML are no longer the table's, and when
+  a model that publishes changes was last built by other rules.
   Otherwise it keeps the table and replaces rows in it, in one transaction: those that are out of
   date are deleted, and the model's query, which by then selects only them, is inserted. What is
   out of date, the model's `meta` says:
@@ -185,6 +186,13 @@
         {{- return(false) -}}
     {%- endif -%}
     {%- if should_full_refresh() and not model.config.meta.get('appended') -%}
+        {{- return(false) -}}
+    {%- endif -%}
+    {#- its rules have changed: all rows are out of date -#}
+    {%- if
+        model.config.meta.get('published_by')
+        and published_rules_at_start().get(model.name) != rules_fingerprint()
+    -%}
         {{- return(false) -}}
     {%- endif -%}
     {#- TimescaleDB was installed since: the table becomes a hypertable -#}
