@@ -1,10 +1,16 @@
 -- An assignment's week is the sum of its days, and ends as its last day did.
 with weekly_assignment_states as (
     select * from {{ ref('weekly_assignment_states') }}
+    {%- if first_kept_day() is not none %}
+    where week_start_date >= {{ first_kept_day() }}
+    {%- endif %}
 ),
 
 daily_assignment_states as (
     select * from {{ ref('daily_assignment_states') }}
+    {%- if first_kept_day() is not none %}
+    where {{ week_start_date('state_date') }} >= {{ first_kept_day() }}
+    {%- endif %}
 ),
 
 summed as (

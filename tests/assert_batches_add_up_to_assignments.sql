@@ -2,6 +2,9 @@
 -- rounding.
 with daily_batch_states as (
     select * from {{ ref('daily_batch_states') }}
+    {%- if first_kept_day() is not none %}
+    where state_date >= {{ first_kept_day() }}
+    {%- endif %}
 ),
 
 daily_assignment_states as (

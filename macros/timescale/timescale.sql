@@ -78,7 +78,8 @@ alter table {{ relation }} set (
 
 {#-
   Gives a table the policies that the vars ask for, and takes away others; those that are right stay
-  as they are. Where TimescaleDB cannot drop old rows, they are dropped here.
+  as they are. What is older than the first day that is kept is dropped here as well: whole chunks
+  where there are any, so that the rows are the same wherever, and whenever a policy runs.
 -#}
 {% macro keep_policies(relation) -%}
     {%- set timescale = timescale() -%}
@@ -119,6 +120,13 @@ begin
             {%- endif %}
     end if;
         {%- endfor %}
+        {%- if years is not none %}
+    perform {{ timescale.schema }}drop_chunks(
+        {{ sql_literal(relation) }}, older_than => {{ first_kept_day() }}
+    );
+    -- of chunks that were made for another number of days
+    delete from {{ relation }} where {{ config.get('hypertable') }} < {{ first_kept_day() }};
+        {%- endif %}
 end
 $policies$
     {%- endif -%}
@@ -134,13 +142,20 @@ $policies$
 {%- endmacro %}
 
 
-{#- The first day whose states are kept, as an SQL expression; none: all are. -#}
+{#-
+  The first day whose states are kept, as an SQL expression; none: all are. It is the first day of a
+  chunk, also where there are none: TimescaleDB counts them from 1970, and drops whole ones.
+-#}
 {% macro first_kept_day() -%}
     {%- set years = states_kept_years() -%}
     {%- if years is none -%}
         {{- return(none) -}}
     {%- endif -%}
-    {{- return("(" ~ as_of_date() ~ " - interval '" ~ years ~ " years')::date") -}}
+    {%- set chunk_days = checked_whole_number('chunk_days', 1) -%}
+    {{- return(
+        "(date '1970-01-01' + ((" ~ as_of_date() ~ " - interval '" ~ years ~ " years')::date "
+        ~ "- date '1970-01-01') / " ~ chunk_days ~ " * " ~ chunk_days ~ ")"
+    ) -}}
 {%- endmacro %}
 
 

@@ -383,9 +383,21 @@ final as (
             inner join (
                 select
                     all_lineages.lineage_id,
-                    max(spans.last_date) as last_date
+                    max(days.last_date) as last_date
                 from lineages as all_lineages
-                inner join spans on all_lineages.batch_id = spans.batch_id
+                inner join (
+                    select
+                        batch_id,
+                        last_date
+                    from spans
+
+                    union all
+
+                    select
+                        batch_id,
+                        state_date as last_date
+                    from stored_states
+                ) as days on all_lineages.batch_id = days.batch_id
                 group by all_lineages.lineage_id
             ) as ended on lineages.lineage_id = ended.lineage_id
             where ended.last_date < {{ first_kept_day() }}

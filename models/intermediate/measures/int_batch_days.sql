@@ -74,8 +74,10 @@ averaged as (
         (biomass_g / nullif(population, 0))::double precision as avg_weight_g,
         (start_biomass_g / nullif(start_count, 0))::double precision as start_weight_g,
         (temp_sum / nullif(population_with_temp, 0))::double precision as temp_c,
+        -- (a product: the digits of a power differ between versions of PostgreSQL)
         squared_weight_sum / nullif(population, 0)
-        - (biomass_g / nullif(population, 0)) ^ 2 as weight_variance
+        - (biomass_g / nullif(population, 0)) * (biomass_g / nullif(population, 0))
+            as weight_variance
     from with_movements
 ),
 

@@ -75,15 +75,16 @@ final as (
         summed.anchor_count,
         summed.lowest_weight_confidence
     from summed
-    inner join batch_days as last_days
+    -- by the table's index: of what is pending the planner knows no numbers
+    inner join {{ ref('int_batch_days') }} as last_days
         on
             summed.batch_id = last_days.batch_id
             and summed.last_state_date = last_days.state_date
-    inner join batch_days as first_days
+    inner join {{ ref('int_batch_days') }} as first_days
         on
             summed.batch_id = first_days.batch_id
             and summed.first_state_date = first_days.state_date
-    left join batch_days as days_before
+    left join {{ ref('int_batch_days') }} as days_before
         on
             summed.batch_id = days_before.batch_id
             and summed.first_state_date - 1 = days_before.state_date
