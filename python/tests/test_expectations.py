@@ -328,6 +328,44 @@ def test_a_built_farm_validates(
     assert "marts.daily_assignment_states" in page
 
 
+def test_states_that_are_not_kept_are_not_missed(
+    copy_url: str,
+    copy_database: Callable[[str], str],
+    use_database: Callable[[str], None],
+) -> None:
+    url = copy_database(copy_url)
+    use_database(url)
+    # two years back, at the beginning of a chunk of 91 days
+    days = (AS_OF.replace(year=AS_OF.year - 2) - date(1970, 1, 1)).days // 91 * 91
+    with psycopg.connect(url) as connection:
+        dropped = connection.execute(
+            "delete from anchorline_marts.daily_assignment_states "
+            "where state_date < date '1970-01-01' + %s::integer",
+            (days,),
+        )
+        assert dropped.rowcount > 1000
+    kept = {"states_kept_years": 2}
+    with Validator("prod") as validator:
+        assert validator.validate(("marts",), as_of=AS_OF).errors
+        found = validator.validate(("marts",), as_of=AS_OF, variables=kept)
+    assert not found.errors
+    assert found.names.limit is not None
+    assert found.names.limit.batch_numbers
+    assert "FAR-2022-001" not in found.names.limit.batch_numbers
+    cut = run(
+        "--suite",
+        "marts",
+        "--as-of",
+        AS_OF_TEXT,
+        "--vars",
+        json.dumps(kept),
+        "--batch",
+        "FAR-2022-001",
+    )
+    assert cut.exit_code == 1
+    assert "old states have been dropped" in cut.output
+
+
 def test_great_expectations_sees_every_corruption(
     copy_url: str,
     copy_database: Callable[[str], str],

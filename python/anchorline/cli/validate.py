@@ -92,7 +92,13 @@ def validate(
         batch_numbers=batches,
     )
     limit = found.names.limit
-    if limit is not None:
+    if limit is not None and limit.is_of_marts:
+        console.out.print(
+            "Old states are dropped (var states_kept_years): the marts are checked for "
+            f"{len(limit.batch_numbers)} batches of which all states are kept.\n",
+            markup=False,
+        )
+    elif limit is not None:
         console.out.print(f"Limited to {', '.join(limit.batch_numbers)}\n", markup=False)
     for name in SUITES:
         outcomes = [outcome for outcome in found.outcomes if outcome.suite == name]

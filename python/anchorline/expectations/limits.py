@@ -25,13 +25,14 @@ class Limit:
     """Whole lineages, by their batches and assignments; and the first day, a Monday.
 
     Lineages, because fish come from other assignments and their balance closes over all of
-    them; from a Monday, because weeks are added up.
+    them; from a Monday, because weeks are added up. `is_of_marts`: the raw tables are not limited.
     """
 
     batch_numbers: tuple[str, ...]
     batch_ids: tuple[int, ...] = ()
     assignment_ids: tuple[int, ...] = ()
     first_date: date | None = None
+    is_of_marts: bool = False
 
     def condition(
         self, relation: Relation, columns: Collection[str], first_date: date | None
@@ -63,6 +64,7 @@ class Limit:
             "batch_ids": self.batch_ids,
             "assignment_ids": self.assignment_ids,
             "first_date": self.first_date.isoformat() if self.first_date else None,
+            "is_of_marts": self.is_of_marts,
         }
 
     @classmethod
@@ -74,6 +76,7 @@ class Limit:
             batch_ids=tuple(content["batch_ids"]),
             assignment_ids=tuple(content["assignment_ids"]),
             first_date=date.fromisoformat(first_date) if first_date else None,
+            is_of_marts=content["is_of_marts"],
         )
 
 
@@ -136,6 +139,50 @@ def find_limit(
         assignment_ids=tuple(sorted({row[0] for row in assignments} | set(changed))),
         first_date=first_date - timedelta(days=first_date.weekday()) if first_date else None,
     )
+
+
+def kept_batches(connection: psycopg.Connection, names: Names) -> list[str] | None:
+    """Return the batches of which all states are kept; None: those of all are.
+
+    With the var states_kept_years old states are dropped, and what adds up over the life of a
+    lineage can only be checked where all of it is there.
+    """
+    years = names.variable("states_kept_years")
+    if not years:
+        return None
+    rows = connection.execute(
+        names.render(
+            """
+            with horizon as (
+                select
+                    (
+                        (%(as_of)s::date - make_interval(years => %(years)s))::date
+                        - date '1970-01-01'
+                    ) / %(chunk_days)s * %(chunk_days)s + date '1970-01-01' as first_day
+            )
+
+            select batches.batch_number
+            from {marts}.batches as batches
+            where
+                not exists (
+                    select 1
+                    from {marts}.batches as mates
+                    inner join {intermediate}.int_assignments as assignments
+                        on mates.batch_id = assignments.batch_id
+                    where
+                        mates.lineage_id = batches.lineage_id
+                        and assignments.assignment_date < (select first_day from horizon)
+                )
+            order by batches.batch_number
+            """
+        ).encode(),
+        {
+            "as_of": names.as_of,
+            "years": int(years),
+            "chunk_days": int(names.variable("chunk_days")),
+        },
+    ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def find_raw_limit(

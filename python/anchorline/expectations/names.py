@@ -78,26 +78,38 @@ class Names:
 
     def rows_tried(self, expectation: Expectation) -> str | None:
         """Return the query for the number of rows that it looks at; None: not to be counted."""
-        if expectation.rows_tried is None or (self.limit and expectation.scope == BATCH):
+        if expectation.rows_tried is None or (
+            self._limit_of(expectation) and expectation.scope == BATCH
+        ):
             return None
         begin, body = self._limited(expectation, expectation.rows_tried, days_before=0)
         return f"{begin}select * from (\n{body}\n) as counted" if begin else body  # noqa: S608
 
     def beyond(self, expectation: Expectation) -> str | None:
         """Say why the expectation cannot be limited as asked; None: it can, or need not."""
-        if self.limit is None or expectation.scope != FARM:
+        if self._limit_of(expectation) is None or expectation.scope != FARM:
             return None
         if expectation.type == SHAPE_TYPE:
             return "a table's shape is not a batch's"
         return "its rows name no batch"
 
+    def _limit_of(self, expectation: Expectation) -> Limit | None:
+        is_raw = expectation.relation.layer == "raw"
+        return None if self.limit and self.limit.is_of_marts and is_raw else self.limit
+
+    def variable(self, name: str) -> str:
+        """Return a var as text; empty where it is null."""
+        value = self.variables.get(name, project_variable(name, ""))
+        return "" if value is None else str(value)
+
     def _limited(
         self, expectation: Expectation, template: str, *, days_before: int
     ) -> tuple[str, str]:
         """Return the limited tables that a query reads, to stand before it, and the query."""
-        if self.limit is None or expectation.scope == BATCH:
+        limit = self._limit_of(expectation)
+        if limit is None or expectation.scope == BATCH:
             return "", self.render(template)
-        first_date = self.limit.first_date if expectation.scope == DAYS else None
+        first_date = limit.first_date if expectation.scope == DAYS else None
         if first_date is not None:
             first_date -= timedelta(days=days_before)
         tables: dict[str, str] = {}
@@ -106,7 +118,7 @@ class Names:
             whole, layer, table = match.groups()
             relation = Relation(layer, table)
             columns = self.columns.get((self.schema(relation), table), ())
-            condition = self.limit.condition(relation, columns, first_date) if self.limit else None
+            condition = limit.condition(relation, columns, first_date)
             if whole or condition is None:
                 return match[0]
             limited = sql.Identifier(str(relation)).as_string(None)
@@ -119,7 +131,7 @@ class Names:
 
     def _asked_for(self, expectation: Expectation) -> str:
         """Leave out the failing rows that a limited validation does not ask for."""
-        limit = self.limit
+        limit = self._limit_of(expectation)
         if limit is not None and expectation.scope == BATCH:
             numbers = sql.Literal(list(limit.batch_numbers)).as_string(None)
             return f"where failed.batch = any({numbers}::text[])\n"

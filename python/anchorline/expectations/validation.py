@@ -18,7 +18,7 @@ from typing import Any, Self
 from anchorline import console
 from anchorline.connection import connect, connection_parameters
 from anchorline.errors import AnchorlineError
-from anchorline.expectations.limits import find_limit, find_raw_limit
+from anchorline.expectations.limits import find_limit, find_raw_limit, kept_batches
 from anchorline.expectations.names import Catalogue, Names, for_target
 from anchorline.expectations.outcomes import Outcome, from_json
 from anchorline.expectations.suites import SUITES, Relation
@@ -96,7 +96,20 @@ class Validator:
                     f"{self._target}`, or validate the raw tables alone: --suite raw"
                 )
             limit = None
-            if (batch_numbers or assignment_ids) and "marts" in suites:
+            kept = kept_batches(connection, names) if "marts" in suites else None
+            if kept is not None and not assignment_ids:
+                numbers = sorted(set(batch_numbers or kept) & set(kept))
+                if batch_numbers and not numbers:
+                    raise AnchorlineError(
+                        f"Of {', '.join(sorted(batch_numbers))}, or of batches tied to it by "
+                        "movements, old states have been dropped (var states_kept_years): what "
+                        "adds up over a life cannot be checked any more."
+                    )
+                limit = replace(
+                    find_limit(connection, names, batch_numbers=numbers),
+                    is_of_marts=not batch_numbers,
+                )
+            elif (batch_numbers or assignment_ids) and "marts" in suites:
                 limit = find_limit(
                     connection,
                     names,
