@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -18,6 +18,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from anchorline.bench_refresh import environment
 from anchorline.raw import schema as raw
 from anchorline.refresh.dbt_process import DbtProcess
 from devtools.edits import RAW_SCHEMA, loosen
@@ -83,19 +84,9 @@ class Farm:
         if not run.succeeded:
             raise DbtFailedError(f"dbt {command} {' '.join(arguments)}: {' | '.join(run.errors)}")
 
-    @contextmanager
-    def in_environment(self) -> Iterator[None]:
+    def in_environment(self) -> AbstractContextManager[None]:
         """Set the variables that name the database, and put the others back."""
-        before = {name: os.environ.get(name) for name in self.environment}
-        os.environ.update(self.environment)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        return environment(self.environment)
 
 
 # -- the same records --------------------------------------------------------------------------
