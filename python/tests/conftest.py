@@ -72,6 +72,15 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis_settings.load_profile("farms")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process do a whole file, and what needs the same compiled models."""
+    for item in items:
+        name = item.path.stem
+        group = "farms" if name in ("test_random_farms", "test_regression_farms") else name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> Iterator[None]:
     """Keep the databases that the caller's environment names out of the tests."""
@@ -224,8 +233,25 @@ def built_demo(
         for name, value in environment.items():
             patch.setenv(name, value)
         load_demo("prod", batches=8, as_of=AS_OF, seed=1)
-        dbt_build("prod", variables={"as_of_date": AS_OF.isoformat()})
+        untested = ("--exclude-resource-types", "test", "unit_test")
+        dbt_build(
+            "prod",
+            variables={"as_of_date": AS_OF.isoformat()},
+            arguments=() if _is_first(tmp_path_factory) else untested,
+        )
     return BuiltDemo(url, folder / "target", environment)
+
+
+def _is_first(tmp_path_factory: pytest.TempPathFactory) -> bool:
+    """Return whether no other test process of this run has built the farm: one lets dbt test it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return True
+    try:
+        (tmp_path_factory.getbasetemp().parent / f"demo-{run}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def pytest_report_header() -> str:
