@@ -1,0 +1,73 @@
+{#-
+  What is pending, as literals: for each kind, the ids as an array and the first day from which each
+  kind of span is out of date. With a join alone the planner reads a whole table to find a few rows
+  of it, where more than eight tables are joined; and TimescaleDB decompresses every chunk.
+-#}
+{% macro pending_literals() -%}
+    {%- set literals = {} -%}
+    {%- for by, id in pending_ids().items() -%}
+        {%- set days = [] -%}
+        {%- for since in pending_spans() -%}
+            {%- do days.append('(' ~ first_pending_day(since, 'min(from_date)') ~ ')::text') -%}
+        {%- endfor -%}
+        {%- set found = run_query(
+            "select coalesce(array_agg(" ~ id ~ "), '{}')::text, min(" ~ id ~ "), max(" ~ id ~ "), "
+            ~ days | join(', ') ~ " from pending_" ~ by ~ " where " ~ id ~ " is not null"
+        ).rows[0].values() -%}
+        {%- do literals.update({by: {
+            'ids': found[0],
+            'first_id': found[1] or 0,
+            'last_id': found[2] or 0,
+            'from': dict(zip(pending_spans(), found[3:])),
+        }}) -%}
+    {%- endfor -%}
+    {{- return(literals) -}}
+{%- endmacro %}
+
+
+{#- By what changes are found, with the column of its ids. -#}
+{% macro pending_ids() -%}
+    {{- return({'assignments': 'assignment_id', 'batches': 'batch_id'}) -}}
+{%- endmacro %}
+
+
+{#- The spans that a row may stand for. -#}
+{% macro pending_spans() -%}
+    {{- return(['day', 'week', 'week_before']) -}}
+{%- endmacro %}
+
+
+{#-
+  A mark in a compiled query, where with_literals puts what is pending once it is known: a query is
+  compiled before the transaction that finds it.
+-#}
+{% macro pending_mark(by, key, day=none, since='day') -%}
+    /* pending {{ by }}: {{ key }} */
+    {%- if day %} /* pending {{ by }} from {{ since }}: {{ day }} */{%- endif -%}
+{%- endmacro %}
+
+
+{#- A query with literals at its marks; as it is, where everything is pending. -#}
+{% macro with_literals(query, literals) -%}
+    {%- set filled = namespace(query=query) -%}
+    {%- for by, found in literals.items() -%}
+        {%- set filled.query = modules.re.sub(
+            '/\\* pending ' ~ by ~ ': (\\S+) \\*/',
+            "and \\1 = any('" ~ found.ids ~ "'::bigint[])",
+            filled.query
+        ) -%}
+        {%- set filled.query = modules.re.sub(
+            '/\\* pending ' ~ by ~ ' between: (\\S+) \\*/',
+            "and \\1 between " ~ found.first_id ~ " and " ~ found.last_id,
+            filled.query
+        ) -%}
+        {%- for since, day in found['from'].items() if day is not none -%}
+            {%- set filled.query = modules.re.sub(
+                '/\\* pending ' ~ by ~ ' from ' ~ since ~ ': (\\S+) \\*/',
+                "and \\1 >= date '" ~ day ~ "'",
+                filled.query
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{- return(filled.query) -}}
+{%- endmacro %}
