@@ -38,7 +38,8 @@ replaced as (
     {%- endif %}
 ),
 
--- What a killed run has noted already.
+-- What a killed run has noted already. (Looked up in a hash and not joined: a plan that scans the
+-- table for each row would scan all that this very statement has added to it.)
 kept as (
     {{ stored_rows(
         this if is_scoped() else none, {'batch_id': 'bigint', 'state_date': 'date'}, of_all=true
@@ -63,14 +64,15 @@ final as (
         on
             published_days.batch_id = replaced.batch_id
             and published_days.state_date >= replaced.from_date
-    left join kept
-        on
-            published_days.batch_id = kept.batch_id
-            and published_days.state_date = kept.state_date
     where
         -- a day that is not over is no history
         not published_days.is_provisional
-        and kept.batch_id is null
+        and (published_days.batch_id, published_days.state_date) not in (
+            select
+                kept.batch_id,
+                kept.state_date
+            from kept
+        )
 )
 
 select * from final
