@@ -51,18 +51,20 @@
 {% macro is_examined(columns) -%}
     {%- set conditions = [] -%}
     {%- for column in columns -%}
-        {%- set kinds = [] -%}
-        {%- for kind in examined_kinds() if column.endswith(kind) -%}
-            {%- do kinds.append(kind) -%}
-        {%- endfor -%}
-        {%- if not kinds -%}
-            {{ exceptions.raise_compiler_error("meta examined_by: no kind of id: " ~ column) }}
-        {%- endif -%}
         {%- do conditions.append(
-            column ~ " = any('" ~ examined_ids()[kinds[0]] ~ "'::bigint[])"
+            column ~ " = any('" ~ examined_ids()[id_kind(column)] ~ "'::bigint[])"
         ) -%}
     {%- endfor -%}
     {{- conditions | join(' or ') -}}
+{%- endmacro %}
+
+
+{#- Of which kind the ids in a column are: its name ends with it. -#}
+{% macro id_kind(column) -%}
+    {%- for kind in examined_kinds() if column.endswith(kind) -%}
+        {{- return(kind) -}}
+    {%- endfor -%}
+    {{ exceptions.raise_compiler_error("meta examined_by: no kind of id: " ~ column) }}
 {%- endmacro %}
 
 
@@ -138,7 +140,7 @@ delete from {{ ops_relation('examinations') }} where started_at < now() - interv
 
 insert into {{ ops_relation('examinations') }} (
     invocation_id, batch_ids, assignment_ids, container_ids, harvest_event_ids,
-    health_sampling_event_ids
+    health_sampling_event_ids, days_since, readings_since
 )
 with recursive reached as (
     select unnest({{ bigint_array(var('refresh_batches')) }}) as batch_id
@@ -286,7 +288,11 @@ select
                 select 1 from {{ samplings }} as present
                 where present.health_sampling_event_id = known.health_sampling_event_id
             )
-    )
+    ),
+    {%- for since in ['refresh_days_since', 'refresh_readings_since'] %}
+    {{ 'null' if var(since) is none else "date '" ~ checked_iso_date(since) ~ "'" }}
+    {{- ',' if not loop.last }}
+    {%- endfor %}
     {%- endif -%}
 {%- endmacro %}
 

@@ -11,6 +11,7 @@
 
   examined_by    columns that say whether a row belongs to the batches that this run examines; a
                  run that examines everything, and a model without the key, replaces all rows
+  examined_days  of these the rows of the days that this run looks at (see examined_days.sql)
   published_by   rows of pending changes (see pending.sql): `assignment_days`, `assignment_weeks`,
                  `assignments`, `batch_days`, `batch_weeks` or `batches`
   published_also `examined`: beside them, those of the batches that this run examines
@@ -86,6 +87,7 @@
         {{ run_hooks(post_hooks, inside_transaction=True) }}
         {%- do apply_grants(target_relation, config.get('grants'), should_revoke=False) -%}
         {%- do mark_published(pending) -%}
+        {%- do mark_followed() -%}
         {{ adapter.commit() }}
     {%- else -%}
         {%- set new_relation = make_intermediate_relation(target_relation) -%}
@@ -135,6 +137,7 @@
         ) -%}
         {%- do persist_docs(target_relation, model) -%}
         {%- do mark_published(pending) -%}
+        {%- do mark_followed() -%}
         {{ adapter.commit() }}
         {{ drop_relation_if_exists(old_relation) }}
     {%- endif -%}
@@ -215,6 +218,9 @@
             ({{ is_examined(meta.get('examined_by')) }})
             {%- if meta.get('examined_since') %}
             {{ and_examined_since(meta.get('examined_since').column) }}
+            {%- endif %}
+            {%- if meta.get('examined_days') and not meta.get('appended') %}
+            {{ and_examined_days(meta.get('examined_days').column, meta.get('examined_by')) }}
             {%- endif %}
     {%- elif model.config.schema == 'marts' -%}
         {#- readers of a mart neither wait nor see it empty -#}

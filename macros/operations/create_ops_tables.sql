@@ -56,6 +56,25 @@ begin
         'What a run that is limited to some batches examines: one row per such run of dbt.';
     end if;
 
+    if not {{ has_column(ops ~ '.examinations', 'days_since') }} then
+        alter table {{ ops }}.examinations
+        add column days_since date,
+        add column readings_since date;
+    end if;
+
+    if to_regclass({{ sql_literal(ops ~ '.followed') }}) is null then
+        create table {{ ops }}.followed (
+            model_name text,
+            batch_id bigint,
+            frame_hash bigint,
+            as_of_date date not null,
+            examined_at timestamptz not null,
+            primary key (model_name, batch_id)
+        );
+        comment on table {{ ops }}.followed is
+        'What the rows of models with a row per day were made from, beside the records of the day.';
+    end if;
+
     if to_regclass({{ sql_literal(ops ~ '.published') }}) is null then
         create table {{ ops }}.published (
             model_name text primary key,

@@ -77,14 +77,11 @@ def measure_refreshes(
         finally:
             session.close()
         tomorrow = as_of + timedelta(days=1)
+        _new_day(connection, as_of)
         session = RefreshSession("prod", variables={"as_of_date": tomorrow.isoformat()})
         session.prepare()
         try:
-            measure(
-                "one new day of all that hold fish",
-                lambda: session.refresh(first_day=tomorrow),
-                20,
-            )
+            measure("events, one new day of all that hold fish", session.refresh, 20)
         finally:
             session.close()
     return times
@@ -111,6 +108,47 @@ def _new_sample(connection: Connection, day: date) -> None:
             limit 1
             """
         ),
+        (day,),
+    )
+
+
+def _new_day(connection: Connection, day: date) -> None:
+    """Enter for the day after a day what was entered for it: deaths, with the counts, and feed."""
+    connection.execute(
+        """
+        insert into batch_mortalityevent (
+            event_date, count, biomass_kg, cause, description, created_at, updated_at, batch_id,
+            assignment_id
+        )
+        select
+            event_date + 1, count, biomass_kg, cause, description, now(), now(), batch_id,
+            assignment_id
+        from batch_mortalityevent
+        where event_date = %s
+        """,
+        (day,),
+    )
+    connection.execute(
+        """
+        update batch_batchcontainerassignment as assignments
+        set population_count = assignments.population_count - events.count
+        from batch_mortalityevent as events
+        where events.assignment_id = assignments.id and events.event_date = %s
+        """,
+        (day + timedelta(days=1),),
+    )
+    connection.execute(
+        """
+        insert into inventory_feedingevent (
+            feeding_date, feeding_time, amount_kg, batch_biomass_kg, method, notes, created_at,
+            updated_at, batch_id, batch_assignment_id, container_id, feed_id
+        )
+        select
+            feeding_date + 1, feeding_time, amount_kg, batch_biomass_kg, method, notes, now(),
+            now(), batch_id, batch_assignment_id, container_id, feed_id
+        from inventory_feedingevent
+        where feeding_date = %s
+        """,
         (day,),
     )
 

@@ -36,6 +36,8 @@ from dbt.cli.main import dbtRunner
 from psycopg import sql
 
 from anchorline import settings
+from anchorline.events import queue
+from anchorline.events.install import install, project_place
 from devtools.edits import Edit, Editor, loosen, thin_out
 
 Connection = psycopg.Connection[Any]
@@ -388,6 +390,8 @@ class Trial:
     most_edits: int = 4
     """How many edits a refresh may have to follow."""
     _turn: int = 0
+    _new_days: date | None = None
+    """The first day that another as-of date concerns, until a refresh has followed it."""
 
     def __post_init__(self) -> None:
         """Start at the as-of date of the farm."""
@@ -436,17 +440,43 @@ class Trial:
         """Refresh: by turns everything, and the batches that the edits name."""
         self._turn += 1
         limits = None if must_scan or self._turn % 3 == 0 else limits_of(edits)
+        if self._new_days is not None and self.chance(0.7):
+            limits = self._limits_of_new_days(edits)
+        if limits is not None:
+            limits |= self._days_since()
         began = time.monotonic()
         if limits is None:
             select = () if self.chance(0.2) or must_scan else ("--select", MODELS)
             self.project.dbt("prod", "run", *select)
         else:
             self.project.dbt("prod", "run", "--select", MODELS, variables=limits)
+        self._new_days = None
+        self.connection.execute("delete from anchorline_ops.change_events")
         mode = "scan" if limits is None else "limited"
         took = time.monotonic() - began
         self.seconds.setdefault(mode, []).append(took)
         self.refresh_count += 1
         self.note(f"refresh {self.refresh_count}, {mode} {limits or ''} {took:.1f} s")
+
+    def _limits_of_new_days(self, edits: Sequence[Edit]) -> dict[str, Any]:
+        """Return the limits of a refresh of all batches, for another as-of date."""
+        rows = self.connection.execute(
+            "select batch_id from anchorline_staging.stg_batches order by batch_id"
+        ).fetchall()
+        since = [edit.readings_since for edit in edits if edit.readings_since is not None]
+        return {
+            "refresh_batches": [row[0] for row in rows],
+            "refresh_readings_since": min([*since, self._new_days or self.as_of]).isoformat(),
+        }
+
+    def _days_since(self) -> dict[str, Any]:
+        """Return the first day of the changed records, as the queue of changes tells it."""
+        entries = queue.read_events(self.connection, "anchorline_ops")
+        days = [entry.records_since for entry in entries]
+        if None in days or any(entry.is_scan for entry in entries) or self.chance(0.1):
+            return {}
+        known = [day for day in [*days, self._new_days] if day is not None]
+        return {"refresh_days_since": min(known).isoformat()} if known else {}
 
     def check(self) -> bool:
         """Compare with a rebuild; tell whether all is equal."""
@@ -472,6 +502,8 @@ class Trial:
         names = self.project.model_names()
         name = names[int(self.rng.integers(len(names)))]
         limits = None if must_scan or self.chance(0.4) else limits_of(edits)
+        if limits is not None:
+            limits |= self._days_since()
         arguments = {
             0: ("--select", " ".join(names[: names.index(name) + 1])),
             1: ("--select", f"+{name}"),
@@ -490,6 +522,7 @@ class Trial:
             self.editor.last_day = self.as_of
             self.project.variables["as_of_date"] = self.as_of.isoformat()
             self.note(f"as of {self.as_of}")
+            self._new_days = min(self.as_of, self.as_of - timedelta(days=days))
             return True
         if self.chance(0.03):
             self.note(self.project.raise_engine_version())
@@ -532,6 +565,8 @@ def prepare(connection: Connection, project: Project, *, batches: int, seed: int
     connection.commit()
     project.variables["as_of_date"] = FIRST_AS_OF.isoformat()
     project.dbt("prod", "build", "--resource-type", "model", "--resource-type", "seed")
+    install(connection, project_place("prod"))
+    connection.execute("delete from anchorline_ops.change_events")
 
 
 def main() -> int:

@@ -162,6 +162,85 @@ def test_the_log_says_what_was_done(
     )
 
 
+def test_models_that_read_no_changed_table_are_not_run(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    sample, *_ = a_used_sample(connection, 60)
+    relations = (
+        "anchorline_intermediate.int_assignment_day_deaths",
+        "anchorline_intermediate.int_anchors",
+        "anchorline_marts.daily_assignment_states",
+    )
+
+    def newest() -> list[int]:
+        return [
+            one(connection, f"select max(xmin::text::bigint) from {name}")  # noqa: S608
+            for name in relations
+        ]
+
+    before = newest()
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    assert session.refresh() is not None
+    is_written = [after > earlier for earlier, after in zip(before, newest(), strict=True)]
+    assert is_written == [False, True, True]
+
+
+def test_days_before_the_first_changed_record_are_left_alone(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    """A death of the last day, which also lowers the live count of its assignment."""
+    assignment, batch, number, population = one(
+        connection,
+        """
+        select assignment_id, batch_id, batch_number, population
+        from anchorline_marts.daily_assignment_states
+        where
+            state_date = %s
+            and population > 100
+            and mortality_count = 0
+            and mortality_source = 'actual'
+        order by assignment_id
+        limit 1
+        """,
+        AS_OF,
+    )
+    session.refresh(batch_numbers=[number])
+    transaction = one(connection, "select pg_current_xact_id()::text::bigint")
+    connection.execute(
+        """
+        insert into batch_mortalityevent (
+            event_date, count, biomass_kg, cause, description, created_at, updated_at, batch_id,
+            assignment_id
+        )
+        values (%s, 7, 0, 'OTHER', '', now(), now(), %s, %s)
+        """,
+        (AS_OF, batch, assignment),
+    )
+    connection.execute(
+        "update batch_batchcontainerassignment set population_count = population_count - 7 "
+        "where id = %s",
+        (assignment,),
+    )
+    assert session.refresh() is not None
+    first_written = one(
+        connection,
+        "select min(state_date) from anchorline_intermediate.int_growth_inputs "
+        "where batch_id = %s and xmin::text::bigint > %s",
+        batch,
+        transaction,
+    )
+    assert first_written == AS_OF
+    assert population - 7 == one(
+        connection,
+        "select population from anchorline_marts.daily_assignment_states "
+        "where assignment_id = %s and state_date = %s",
+        assignment,
+        AS_OF,
+    )
+
+
 def test_new_readings_are_found_by_their_id(
     session: RefreshSession, connection: psycopg.Connection
 ) -> None:

@@ -1,7 +1,10 @@
 -- One row per container and day whose temperature is measured or can be found from measured
 -- days nearby (growth model, section 4, rows 1 to 3 of the table).
 {{ config(
-    meta={'examined_by': ['container_id']},
+    meta={
+        'examined_by': ['container_id'],
+        'examined_days': {'column': 'state_date', 'frame': 'readings'},
+    },
     indexes=[
         {'columns': ['container_id']},
     ],
@@ -16,7 +19,8 @@ with measured_days as (
         lead(reading_date) over stays as next_date,
         lead(mean_temp_c) over stays as next_temp_c
     from {{ examined('int_container_day_readings') }}
-    where mean_temp_c is not null
+    where
+        mean_temp_c is not null{{ and_examined_days('reading_date', ['container_id'], true) }}
     window stays as (partition by container_id order by reading_date)
 ),
 
@@ -121,6 +125,7 @@ final as (
         confidences.confidence as temp_confidence
     from unioned
     inner join confidences on unioned.confidence_source = confidences.source
+    where true{{ and_examined_days('unioned.state_date', ['unioned.container_id']) }}
 )
 
 select * from final

@@ -1,7 +1,10 @@
 -- One row per assignment and day with deaths recorded for it: the mortality events' sum, else
 -- the health records' (a farm that keeps both writes the same fish twice).
 {{ config(
-    meta={'examined_by': ['assignment_id']},
+    meta={
+        'examined_by': ['assignment_id'],
+        'examined_days': {'column': 'event_date', 'frame': 'assignments'},
+    },
     indexes=[
         {'columns': ['assignment_id']},
     ],
@@ -12,6 +15,7 @@ with deaths as (
     where
         reject_reason is null
         and not is_for_batch{{ and_examined(['assignment_id']) }}
+        and true{{ and_examined_days('event_date', ['assignment_id']) }}
 ),
 
 by_table as (

@@ -1,6 +1,9 @@
 -- One row per assignment and day with feeding events that name it, or its batch and container.
 {{ config(
-    meta={'examined_by': ['assignment_id']},
+    meta={
+        'examined_by': ['assignment_id'],
+        'examined_days': {'column': 'feeding_date', 'frame': 'assignments'},
+    },
     indexes=[
         {'columns': ['assignment_id']},
     ],
@@ -14,4 +17,5 @@ from {{ examined('int_feeding_events_checked') }}
 where
     reject_reason is null
     and not is_for_container{{ and_examined(['assignment_id']) }}
+    and true{{ and_examined_days('feeding_date', ['assignment_id']) }}
 group by assignment_id, feeding_date

@@ -7,7 +7,7 @@
 -- (ops.announced_facts): from then on, the rows tell of them.
 {{ config(
     schema='ops',
-    meta={'appended': true},
+    meta={'appended': true, 'examined_days': {'frame': 'inputs'}},
     pre_hook="{{ hold_facts() }}",
     post_hook="{{ announce_facts() }}",
     indexes=[
@@ -48,6 +48,16 @@ stored_facts as (
     }) }}
 ),
 
+examined_inputs as (
+    select * from growth_inputs
+    where true{{ and_examined_days('state_date', ['batch_id', 'assignment_id']) }}
+),
+
+examined_states as (
+    select * from stored_states
+    where true{{ and_examined_days('state_date', ['batch_id', 'assignment_id']) }}
+),
+
 -- 1. Days whose inputs are not those that the stored state was computed from.
 differing as (
     select
@@ -55,8 +65,8 @@ differing as (
         coalesce(growth_inputs.state_date, stored_states.state_date) as state_date,
         growth_inputs.batch_id,
         stored_states.batch_id as stored_batch_id
-    from growth_inputs
-    full join stored_states
+    from examined_inputs as growth_inputs
+    full join examined_states as stored_states
         on
             growth_inputs.assignment_id = stored_states.assignment_id
             and growth_inputs.state_date = stored_states.state_date

@@ -1,7 +1,10 @@
 -- One row per assignment and day on which the engine holds it: everything that the day needs,
 -- every gap filled, every value's source named. The recursion's only daily input.
 {{ config(
-    meta={'examined_by': ['batch_id', 'assignment_id']},
+    meta={
+        'examined_by': ['batch_id', 'assignment_id'],
+        'examined_days': {'column': 'state_date', 'frame': 'inputs'},
+    },
     indexes=[
         {'columns': ['assignment_id', 'state_date'], 'unique': true},
         {'columns': ['batch_id']},
@@ -11,10 +14,12 @@
 
 with active_days as (
     select * from {{ examined('int_active_days') }}
+    where true{{ and_examined_days('state_date', ['batch_id', 'assignment_id']) }}
 ),
 
 container_temperatures as (
     select * from {{ examined('int_container_temperatures') }}
+    where true{{ and_examined_days('state_date', ['container_id']) }}
 ),
 
 profile_temperatures as (
@@ -34,10 +39,12 @@ temp_confidences as (
 
 deaths as (
     select * from {{ examined('int_assignment_day_deaths') }}
+    where true{{ and_examined_days('event_date', ['assignment_id']) }}
 ),
 
 batch_deaths as (
     select * from {{ examined('int_batch_day_deaths') }}
+    where true{{ and_examined_days('event_date', ['batch_id']) }}
 ),
 
 anchors as (
@@ -46,6 +53,7 @@ anchors as (
 
 feed as (
     select * from {{ examined('int_assignment_day_feed') }}
+    where true{{ and_examined_days('feeding_date', ['assignment_id']) }}
 ),
 
 container_feed as (

@@ -34,7 +34,7 @@ EXIT_INVALID: Final = 3
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="All batches that held fish on this day or later, with their readings since.",
+    help="What was recorded for this day and later, of all batches that held fish then.",
 )
 @click.option(
     "--days",
@@ -79,7 +79,7 @@ def refresh(
     Examples:
       anchorline refresh                        what has changed since the last time
       anchorline refresh --batch FAR-2024-001   one batch, and all tied to it
-      anchorline refresh --days 14              all batches with fish in the last 14 days
+      anchorline refresh --days 14              what was recorded for the last 14 days
       anchorline refresh --scan                 everything, by comparison (each night)
       anchorline refresh --scan --dry-run       what that would compute again, and why
       anchorline refresh --full                 every table anew

@@ -37,6 +37,8 @@ class QueueEntry:
 
     States before it can change as well: a count, for one, is rebuilt from later records.
     """
+    records_since: date | None
+    """The same, without changes of assignments: who was where is compared for all days."""
     reasons: tuple[str, ...]
     """Which tables were written to and how, such as `batch_growthsample insert`."""
     event_ids: tuple[int, ...]
@@ -99,6 +101,13 @@ def _entries(
             events.batch_id,
             case when bool_and(events.from_date is not null) then min(events.from_date) end
                 as from_date,
+            case
+                when bool_and(events.from_date is not null or {is_of_assignments})
+                    then coalesce(
+                        min(events.from_date) filter (where not {is_of_assignments}),
+                        current_date
+                    )
+            end as records_since,
             array_agg(distinct events.reason order by events.reason) as reasons,
             array_agg(events.event_id order by events.event_id) as event_ids,
             min(events.occurred_at) as oldest_at,
@@ -108,11 +117,17 @@ def _entries(
         group by events.batch_id
         order by oldest_at, events.batch_id
         """
-    ).format(events=_events(ops_schema), condition=condition)
+    ).format(
+        events=_events(ops_schema),
+        condition=condition,
+        is_of_assignments=sql.SQL("starts_with(events.reason, 'batch_batchcontainerassignment ')"),
+    )
     rows = conn.execute(query, parameters).fetchall()
     return [
-        QueueEntry(batch_id, from_date, tuple(reasons), tuple(event_ids), oldest_at, newest_at)
-        for batch_id, from_date, reasons, event_ids, oldest_at, newest_at in rows
+        QueueEntry(
+            batch_id, from_date, since, tuple(reasons), tuple(event_ids), oldest_at, newest_at
+        )
+        for batch_id, from_date, since, reasons, event_ids, oldest_at, newest_at in rows
     ]
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -94,15 +94,29 @@ class DbtProcess:
             key=lambda node: str(node.name),
         )
 
-    def views_fingerprint(self) -> str:
-        """Return a fingerprint of what a refresh need not build again: views and seeds.
+    def models_not_behind(self, tables: Collection[str]) -> set[str]:
+        """Return the models that read none of these source tables, nor read others that do."""
+        behind = {
+            source.unique_id
+            for source in self.manifest.sources.values()
+            if source.identifier in tables
+        }
+        models = list(self.nodes("model"))
+        found = -1
+        while found != len(behind):
+            found = len(behind)
+            behind.update(
+                node.unique_id for node in models if behind.intersection(node.depends_on.nodes)
+            )
+        return {node.name for node in models if node.unique_id not in behind}
 
-        Macros are in it whole, because views call them.
+    def views_fingerprint(self) -> str:
+        """Return a fingerprint of what a refresh need not build again: views, seeds, all models.
+
+        Macros are in it whole, because models call them.
         """
         parts = [
-            f"{node.unique_id}={node.checksum.checksum}"
-            for node in self.nodes("model", "seed")
-            if node.resource_type == "seed" or node.config.materialized == "view"
+            f"{node.unique_id}={node.checksum.checksum}" for node in self.nodes("model", "seed")
         ]
         parts += sorted(
             f"{macro.unique_id}={_fingerprint(macro.macro_sql)}"

@@ -101,6 +101,35 @@ def last_views_fingerprint(connection: Connection, target: str) -> str | None:
     return row[0] if row else None
 
 
+def is_covered(connection: Connection, target: str, batch_ids: Sequence[int]) -> bool:
+    """Return whether refreshes have looked at all of these batches since the views were built.
+
+    That is: by the rules and on the day that still hold.
+    """
+    row = connection.execute(
+        sql.SQL(
+            """
+            with done as (
+                select mode, batch_ids
+                from {log}
+                where
+                    outcome in ('succeeded', 'invalid')
+                    and refresh_id >= (
+                        select max(refresh_id) from {log} where views_fingerprint is not null
+                    )
+            )
+
+            select
+                exists (select from done where mode <> 'batches')
+                or %(batch_ids)s::bigint[]
+                <@ array(select unnest(batch_ids) from done where mode = 'batches')
+            """
+        ).format(log=ops_table(target, "refresh_log")),
+        {"batch_ids": list(batch_ids)},
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def read_changes(
     connection: Connection, target: str, invocation_id: str, table: str = "int_changes"
 ) -> Changes:

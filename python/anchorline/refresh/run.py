@@ -35,12 +35,16 @@ class Scope:
     `full` makes every table anew, `scan` compares all records with what is published, `batches`
     those of some batches and of all that movements tie to them. `readings_since`: with
     `batches`, the first day whose temperature readings are looked at again; None: of none.
+    `days_since`: with `batches`, the day before which no record has changed; None: any may have.
+    `tables`: with `batches`, the raw tables in which records have changed; None: any may have.
     """
 
     mode: Mode
     reason: str
     batch_ids: tuple[int, ...] = ()
     readings_since: date | None = None
+    days_since: date | None = None
+    tables: tuple[str, ...] | None = None
 
     def variables(self) -> dict[str, Any]:
         """Return the vars that tell dbt so."""
@@ -49,6 +53,8 @@ class Scope:
         given: dict[str, Any] = {"refresh_batches": sorted(self.batch_ids)}
         if self.readings_since is not None:
             given["refresh_readings_since"] = self.readings_since.isoformat()
+        if self.days_since is not None:
+            given["refresh_days_since"] = self.days_since.isoformat()
         return given
 
 
@@ -194,6 +200,10 @@ class Refresher:
         if not with_views:
             arguments += ["--exclude-resource-type", "seed"]
             arguments += ["--exclude", "config.materialized:view"]
+            if scope.tables is not None and log.is_covered(
+                connection, self.target, scope.batch_ids
+            ):
+                arguments += sorted(self._dbt.models_not_behind(scope.tables))
         self._tell("Refreshing" + (" (views included)" if with_views else ""))
         run = self._dbt.run("build", *arguments, variables=scope.variables(), on_node=self._on_node)
         self._check(run)

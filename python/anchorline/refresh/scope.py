@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from psycopg import Connection, sql
@@ -10,6 +10,7 @@ from psycopg import Connection, sql
 from anchorline import settings
 from anchorline.errors import AnchorlineError
 from anchorline.events.queue import QueueEntry
+from anchorline.events.watched import UNWATCHED, table_queries
 from anchorline.raw.sources import project_variable
 from anchorline.refresh.run import Scope
 
@@ -72,12 +73,20 @@ def scope_of_queue(entries: Sequence[QueueEntry]) -> Scope:
         for entry in entries
         if READINGS_REASON in entry.reasons and entry.from_date is not None
     ]
+    days = [entry.records_since for entry in entries]
     return Scope(
         "batches",
         reason,
         tuple(sorted({entry.batch_id for entry in entries if entry.batch_id is not None})),
         min(readings) if readings else None,
+        None if None in days else min(filter(None, days), default=None),
     )
+
+
+def tables_of(reasons: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the tables that reasons of queue entries speak of; None where one names no table."""
+    tables = {reason.partition(" ")[0] for reason in reasons}
+    return tuple(sorted(tables)) if tables <= {*table_queries(), *UNWATCHED} else None
 
 
 def queue_new_readings(connection: Connection, target: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -148,6 +149,8 @@ class RefreshSession:
         note_failure: bool = True,
     ) -> RefreshOutcome:
         """Refresh a scope; queue entries that it covers are taken off, or marked as failed."""
+        if scope == scopes.scope_of_queue(entries):
+            scope = replace(scope, tables=self._changed_tables())
         try:
             outcome = self._refresher.refresh(
                 scope,
@@ -207,7 +210,8 @@ class RefreshSession:
             ids = scopes.batches_since(connection, self.target, first_day)
             named = [entry for entry in queued if entry.batch_id in ids]
             since = min(filter(None, [first_day, self._readings(named)]))
-            return Scope("batches", f"since {first_day}", tuple(ids), since), named
+            days = min([first_day, *(entry.records_since or date.min for entry in named)])
+            return Scope("batches", f"since {first_day}", tuple(ids), since, days), named
         if not self._has_triggers(connection):
             self._tell(
                 "No triggers tell what has changed (`anchorline events install` makes them): "
@@ -217,6 +221,14 @@ class RefreshSession:
         scopes.queue_new_readings(connection, self.target)
         entries = queue.ready_events(connection, self.ops_schema, datetime.now(UTC))
         return (scopes.scope_of_queue(entries), entries) if entries else (None, [])
+
+    def _changed_tables(self) -> tuple[str, ...] | None:
+        """Return the raw tables of which the queue says that they have changed, for any batch."""
+        with connect(self.target, autocommit=True) as connection:
+            events = queue.read_events(connection, self.ops_schema)
+            failures = queue.read_failures(connection, self.ops_schema)
+        reasons = {reason for entry in events for reason in entry.reasons}
+        return scopes.tables_of(reasons.union(*(failure.reasons for failure in failures)))
 
     def _queued(self, connection: Connection) -> list[QueueEntry]:
         if not log.exists(connection, self.target, "change_events"):
