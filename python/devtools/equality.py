@@ -429,18 +429,24 @@ class Trial:
             self._stop_half_way(edits, rules)
             if self.chance(0.4):
                 edits.append(self._random_edit())
-        self.refresh(edits, must_scan=rules)
+        of_new_days = self._new_days is not None and self.chance(0.7)
+        self.refresh(edits, must_scan=rules, of_new_days=of_new_days)
 
     def _random_edit(self) -> Edit:
         return self.edit(
             self.kinds[int(self.rng.integers(len(self.kinds)))] if self.kinds else None
         )
 
-    def refresh(self, edits: Sequence[Edit], *, must_scan: bool = False) -> None:
-        """Refresh: by turns everything, and the batches that the edits name."""
+    def refresh(
+        self, edits: Sequence[Edit], *, must_scan: bool = False, of_new_days: bool = False
+    ) -> None:
+        """Refresh: by turns everything, and the batches that the edits name.
+
+        `of_new_days`: all batches from the first changed record on, for another as-of date.
+        """
         self._turn += 1
         limits = None if must_scan or self._turn % 3 == 0 else limits_of(edits)
-        if self._new_days is not None and self.chance(0.7):
+        if of_new_days:
             limits = self._limits_of_new_days(edits)
         if limits is not None:
             limits |= self._days_since()
@@ -514,15 +520,19 @@ class Trial:
         self.note(f"run {' '.join(arguments)[:160]} ... {name} {limits or ''}")
         self.project.dbt("prod", "run", *arguments, variables=limits)
 
+    def advance(self, days: int) -> None:
+        """Let the states end so many days later, or earlier."""
+        self._new_days = min(self.as_of, self.as_of + timedelta(days=days))
+        self.as_of += timedelta(days=days)
+        self.editor.last_day = self.as_of
+        self.project.variables["as_of_date"] = self.as_of.isoformat()
+        self.note(f"as of {self.as_of}")
+
     def _change_rules(self) -> bool:
         """Now and then change the rules or the as-of date; a scan is needed then."""
         if self.chance(0.08):
             days = int(self.rng.choice([1, 1, 1, 2, 7, 40, -1, -5, 60]))
-            self.as_of += timedelta(days=days)
-            self.editor.last_day = self.as_of
-            self.project.variables["as_of_date"] = self.as_of.isoformat()
-            self.note(f"as of {self.as_of}")
-            self._new_days = min(self.as_of, self.as_of - timedelta(days=days))
+            self.advance(days)
             return True
         if self.chance(0.03):
             self.note(self.project.raise_engine_version())

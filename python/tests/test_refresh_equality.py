@@ -77,6 +77,69 @@ def test_refreshes_after_random_edits_equal_a_rebuild(trial: Trial) -> None:
     assert {"scan", "limited"} <= trial.seconds.keys()
 
 
+def test_new_days_are_computed_from_their_own_records(trial: Trial) -> None:
+    """Day after day what a farm enters, with counts that are rebuilt from what comes later."""
+    connection, days_looked_at = trial.connection, []
+    for table in ("batch_mortalityevent", "inventory_feedingevent", "batch_growthsample"):
+        connection.execute(  # random edits number their rows themselves
+            f"select setval(pg_get_serial_sequence('{table}', 'id'), max(id)) from {table}"  # noqa: S608
+        )
+    for _ in range(2):
+        last_day = trial.as_of
+        trial.advance(1)
+        for statement in (
+            """
+            insert into batch_mortalityevent (
+                event_date, count, biomass_kg, cause, description, created_at, updated_at,
+                batch_id, assignment_id
+            )
+            select %(today)s, 3, 0, 'OTHER', '', now(), now(), batch_id, assignment_id
+            from anchorline_marts.daily_assignment_states
+            where state_date = %(last_day)s
+            """,
+            """
+            update batch_batchcontainerassignment as assignments
+            set population_count = population_count - 3
+            from anchorline_marts.daily_assignment_states as states
+            where assignments.id = states.assignment_id and states.state_date = %(last_day)s
+            """,
+            """
+            insert into inventory_feedingevent (
+                feeding_date, feeding_time, amount_kg, batch_biomass_kg, method, notes,
+                created_at, updated_at, batch_id, batch_assignment_id, container_id, feed_id
+            )
+            select distinct on (batch_assignment_id)
+                %(today)s::date, feeding_time, amount_kg + 1, batch_biomass_kg, method, notes,
+                now(), now(), batch_id, batch_assignment_id, container_id, feed_id
+            from inventory_feedingevent
+            where batch_id in (select id from batch_batch where actual_end_date is null)
+            order by batch_assignment_id, feeding_date desc, id
+            """,
+            """
+            insert into batch_growthsample (
+                assignment_id, sample_date, sample_size, avg_weight_g, notes, created_at,
+                updated_at
+            )
+            select assignment_id, %(today)s, 20, avg_weight_g * 1.2, '', now(), now()
+            from anchorline_marts.daily_assignment_states
+            where state_date = %(last_day)s
+            order by assignment_id limit 1
+            """,
+        ):
+            done = connection.execute(statement, {"today": trial.as_of, "last_day": last_day})
+            assert done.rowcount > 0
+        trial.refresh([], of_new_days=True)
+        days_looked_at.append(
+            _one(
+                connection,
+                "select days_since from anchorline_ops.examinations "
+                "order by started_at desc limit 1",
+            )[0]
+        )
+    assert days_looked_at == [trial.as_of - timedelta(days=days) for days in (2, 1)]
+    assert trial.check(), what_was_done(trial)
+
+
 def test_what_is_easily_missed_is_found(trial: Trial) -> None:
     """Cases in which rows depend on more than the days whose inputs differ."""
     limited_to = equality.limits_of
