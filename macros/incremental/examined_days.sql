@@ -150,6 +150,8 @@ cross join current
 {#-
   A query for the frames of some batches (an array literal; none: of all): one fingerprint for each.
 
+  (By name; the models that have these frames come after what they read.)
+
   assignments  when who was where
   readings     nothing: temperatures follow from readings alone
   inputs       who was where, from where to where fish moved, where they started, what they were
@@ -157,7 +159,8 @@ cross join current
 -#}
 {% macro batch_frames(batch_ids) -%}
     {%- set frame = model.config.meta.examined_days.frame -%}
-    {%- set assignments = layer_relation('intermediate', 'int_assignments') -%}
+    {%- set assignments = layer_relation('staging', 'stg_batches') if frame == 'readings' else
+        layer_relation('intermediate', 'int_assignments') -%}
     {%- set condition = "true" if batch_ids is none else
         "assignments.batch_id = any('" ~ batch_ids ~ "'::bigint[])" -%}
     select
