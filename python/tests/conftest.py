@@ -231,21 +231,44 @@ def built_demo(
 ) -> BuiltDemo:
     """The demo farm and all that dbt builds and tests on it, once. Tests only read it."""
     url = make_database()
+    environment = database_environment(url)
+    return _build(
+        url, environment, tmp_path_factory, batches=8, is_tested=_is_first(tmp_path_factory)
+    )
+
+
+@pytest.fixture(scope="session")
+def small_demo(
+    make_database: Callable[[], str],
+    database_environment: Callable[[str], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> BuiltDemo:
+    """A farm of two batches, built and not tested: for tests that build copies of it again."""
+    url = make_database()
+    return _build(url, database_environment(url), tmp_path_factory, batches=2, is_tested=False)
+
+
+def _build(
+    url: str,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    *,
+    batches: int,
+    is_tested: bool,
+) -> BuiltDemo:
     folder = tmp_path_factory.mktemp("dbt")
-    environment = {
-        **database_environment(url),
+    environment |= {
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        load_demo("prod", batches=8, as_of=AS_OF, seed=1)
-        untested = ("--exclude-resource-types", "test", "unit_test")
+        load_demo("prod", batches=batches, as_of=AS_OF, seed=1)
         dbt_build(
             "prod",
             variables={"as_of_date": AS_OF.isoformat()},
-            arguments=() if _is_first(tmp_path_factory) else untested,
+            arguments=() if is_tested else ("--exclude-resource-types", "test", "unit_test"),
         )
     return BuiltDemo(url, folder / "target", environment)
 
