@@ -150,7 +150,8 @@ cross join current
 {#-
   A query for the frames of some batches (an array literal; none: of all): one fingerprint for each.
 
-  (By name; the models that have these frames come after what they read.)
+  (By name: the models come after what their frames are made from, but for temperatures, which
+  in a first build may be there before any assignment, and then have followed nothing.)
 
   assignments  when who was where
   readings     nothing: temperatures follow from readings alone
@@ -159,8 +160,7 @@ cross join current
 -#}
 {% macro batch_frames(batch_ids) -%}
     {%- set frame = model.config.meta.examined_days.frame -%}
-    {%- set assignments = layer_relation('staging', 'stg_batches') if frame == 'readings' else
-        layer_relation('intermediate', 'int_assignments') -%}
+    {%- set assignments = layer_relation('intermediate', 'int_assignments') -%}
     {%- set condition = "true" if batch_ids is none else
         "assignments.batch_id = any('" ~ batch_ids ~ "'::bigint[])" -%}
     select
@@ -224,7 +224,10 @@ cross join current
 
 {#- Notes what a model has followed, in the transaction that replaces its rows. -#}
 {% macro mark_followed() -%}
-    {%- if model.config.meta.get('examined_days') -%}
+    {%- if
+        model.config.meta.get('examined_days')
+        and load_cached_relation(layer_relation('intermediate', 'int_assignments')) is not none
+    -%}
         {%- set followed = ops_relation('followed') -%}
         {%- set limited = is_limited() -%}
         {% call statement('followed') -%}

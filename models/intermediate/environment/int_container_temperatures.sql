@@ -9,7 +9,6 @@
         {'columns': ['container_id']},
     ],
 ) }}
--- depends_on: {{ ref('stg_batches') }} (what is followed is kept by batch)
 
 with measured_days as (
     select
