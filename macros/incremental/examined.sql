@@ -36,11 +36,15 @@
 {%- endmacro %}
 
 
-{#- A further condition `and ...` on columns that the examined rows have only once computed. -#}
-{% macro and_examined(columns) -%}
+{#-
+  A further condition `and ...` on columns that the examined rows have only once computed: their
+  ids, and the column of their day where the model looks at some days only (examined_days.sql).
+-#}
+{% macro and_examined(columns, day=none) -%}
     {%- if is_limited() and is_scoped() -%}
         {{- ' and (' ~ is_examined(columns) ~ ')' -}}
     {%- endif -%}
+    {{- and_examined_days(day, columns) if day is not none -}}
 {%- endmacro %}
 
 

@@ -74,6 +74,8 @@ def measure_refreshes(
             measure("events, one new sample", session.refresh, 3)
             _new_sample(connection, as_of - timedelta(days=300))
             measure("events, a sample of 300 days ago", session.refresh)
+            _new_sample(connection, as_of)
+            measure("events, another new sample", session.refresh, 3)
         finally:
             session.close()
         tomorrow = as_of + timedelta(days=1)

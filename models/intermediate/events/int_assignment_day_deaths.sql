@@ -14,8 +14,7 @@ with deaths as (
     select * from {{ examined('int_recorded_deaths_checked') }}
     where
         reject_reason is null
-        and not is_for_batch{{ and_examined(['assignment_id']) }}
-        and true{{ and_examined_days('event_date', ['assignment_id']) }}
+        and not is_for_batch{{ and_examined(['assignment_id'], 'event_date') }}
 ),
 
 by_table as (

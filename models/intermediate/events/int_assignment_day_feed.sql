@@ -16,6 +16,5 @@ select
 from {{ examined('int_feeding_events_checked') }}
 where
     reject_reason is null
-    and not is_for_container{{ and_examined(['assignment_id']) }}
-    and true{{ and_examined_days('feeding_date', ['assignment_id']) }}
+    and not is_for_container{{ and_examined(['assignment_id'], 'feeding_date') }}
 group by assignment_id, feeding_date
