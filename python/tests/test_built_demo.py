@@ -79,7 +79,7 @@ def test_docs_describe_every_model_and_column(built_demo: BuiltDemo, tmp_path: P
     project = project_folder()
     command = [
         str(dbt_program()),
-        *("docs", "generate", "--no-compile", "--target", "prod"),
+        *("docs", "generate", "--target", "prod"),
         *("--project-dir", str(project), "--profiles-dir", str(project)),
     ]
     done = subprocess.run(
