@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,6 +24,9 @@ from anchorline.expectations.suites import Expectation, Suite
 
 CONNECTIONS: Final = 2
 """More would take the server from those who work on it."""
+
+CANCELLING_SECONDS: Final = 5
+"""Longer, and the server does not hear."""
 
 Rows = list[dict[str, Any]]
 
@@ -60,6 +64,7 @@ class Questions:
         self._own = threading.local()
         self._sessions: list[psycopg.Connection[dict[str, Any]]] = []
         self._lost: Exception | None = None
+        self._is_cancelled = False
         self._pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="questions")
         self._suites = suites
         self.of_suite: dict[str, list[Question]] = {}
@@ -91,10 +96,18 @@ class Questions:
             session.close()
 
     def cancel(self) -> None:
-        """Let the server end the queries that run."""
-        for session in self._sessions:
-            with contextlib.suppress(psycopg.Error):
-                session.cancel()
+        """Let the server end the queries that run, and begin no other.
+
+        Asks until none runs: one may be about to begin while it asks.
+        """
+        self._is_cancelled = True
+        for _ in range(CANCELLING_SECONDS * 20):
+            for session in list(self._sessions):
+                with contextlib.suppress(psycopg.Error):
+                    session.cancel()
+            if not any(future.running() for future in self._futures.values()):
+                return
+            time.sleep(1 / 20)
 
     @property
     def answers(self) -> dict[str, Future[Rows]]:
@@ -129,6 +142,8 @@ class Questions:
 
     def _answer(self, query: str) -> Rows:
         self.raise_if_lost()
+        if self._is_cancelled:
+            raise CancelledError
         session = getattr(self._own, "session", None)
         if session is None:
             session = self._own.session = self._open()

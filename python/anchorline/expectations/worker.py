@@ -59,8 +59,9 @@ def _do(job: dict[str, Any]) -> dict[str, Any]:
     names = Names(job["schemas"], date.fromisoformat(job["as_of"]), job["variables"], limit)
     suites = [read_suite(name) for name in job["suites"]]
     docs_folder = Path(job["docs_folder"]) if job["docs_folder"] else None
-    with Questions(job["target"], names, suites) as questions:
-        _asked[:] = [questions]
+    questions = Questions(job["target"], names, suites)
+    _asked[:] = [questions]  # before it asks the first
+    with questions:
         from anchorline.expectations.evaluation import evaluate
 
         questions.raise_if_lost()
