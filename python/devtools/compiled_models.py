@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -196,37 +196,26 @@ def taken_back(connection: Connection) -> Iterator[None]:
         yield
 
 
-def fill_models(
-    connection: Connection,
-    project: CompiledProject,
-    *,
-    only: Collection[str] | None = None,
-    query_of: Callable[[Model], str] | None = None,
-) -> None:
-    """Fill the tables of the models from the raw rows, parents first; views are there already.
+def prepare_filling(connection: Connection, project: CompiledProject) -> sql.Composed:
+    """Let the server prepare what fills the tables of the models; return the statements to run.
 
-    `only` limits it to some models (with their ancestors, or the rest is empty); `query_of` may
-    put another query in a model's place.
+    They fill the tables from the raw rows, parents first; views are there already. A model's plan
+    costs more than its few rows: a session plans it once.
     """
     columns_of = _columns(connection, project)
-    for model in project.models:
-        if only is not None and model.name not in only:
-            continue
-        query = query_of(model) if query_of else model.query
+    calls: list[sql.Composed] = []
+    for number, model in enumerate(project.models):
         if model.materialized == "view":
-            if query != model.query:
-                connection.execute(
-                    sql.SQL("create or replace view {} as {}").format(
-                        model.relation, sql.SQL(query)
-                    )
-                )
             continue
         columns = sql.SQL(", ").join(map(sql.Identifier, columns_of[model.schema, model.name]))
+        name = sql.Identifier(f"fill_{number}")
         connection.execute(
-            sql.SQL("insert into {} ({}) select {} from ({}) as model").format(
-                model.relation, columns, columns, sql.SQL(query)
+            sql.SQL("prepare {} as insert into {} ({}) select {} from ({}) as model").format(
+                name, model.relation, columns, columns, sql.SQL(model.query)
             )
         )
+        calls.append(sql.SQL("execute {}").format(name))
+    return sql.SQL(";\n").join(calls)
 
 
 def _columns(connection: Connection, project: CompiledProject) -> dict[tuple[str, str], list[str]]:

@@ -21,7 +21,7 @@ from anchorline.verify import Comparison, run_parameters, verify
 from devtools.compiled_models import (
     TARGET,
     CompiledProject,
-    fill_models,
+    prepare_filling,
     replace_views,
     taken_back,
 )
@@ -184,12 +184,15 @@ class FarmReport:
 
 @dataclass(frozen=True)
 class FarmBench:
-    """A prepared database and a project compiled for one setting. One farm at a time."""
+    """A prepared database and a project compiled for one setting. One farm at a time.
+
+    `filling` fills the models; the session has it prepared, and the data tests as `failing`.
+    """
 
     connection: Connection
-    project: CompiledProject
     setting: Setting
     parameters: Parameters
+    filling: sql.Composed
     _told: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -200,7 +203,13 @@ class FarmBench:
         with connection.transaction():
             replace_views(connection, project)
         parameters = run_parameters(connection, TARGET, setting.all_variables)
-        return cls(connection, project, setting, parameters)
+        connection.execute(sql.SQL("prepare failing as ") + _data_tests_query(project))
+        return cls(
+            connection,
+            setting,
+            parameters,
+            filling=prepare_filling(connection, project),
+        )
 
     def random_farm(self, random: Random) -> RandomFarm:
         """Draw a farm for the setting."""
@@ -210,7 +219,7 @@ class FarmBench:
         """Run the models and the reference on a farm, and leave the database as it was."""
         with taken_back(self.connection):
             insert_farm(self.connection, farm)
-            fill_models(self.connection, self.project)
+            self.connection.execute(self.filling)
             _, comparison = verify(self.connection, TARGET, parameters=self.parameters)
             return FarmReport(comparison, self._failures(), self._features())
 
@@ -227,7 +236,7 @@ class FarmBench:
         return self._told[given]
 
     def _failures(self) -> dict[str, int]:
-        rows = self.connection.execute(self._data_tests_query).fetchall()
+        rows = self.connection.execute("execute failing").fetchall()
         return {name: count for name, count in rows if count}
 
     def _features(self) -> frozenset[str]:
@@ -239,16 +248,16 @@ class FarmBench:
         )
         return frozenset(text for (text,) in self.connection.execute(query).fetchall())
 
-    @cached_property
-    def _data_tests_query(self) -> sql.Composed:
-        """All data tests of what is derived: those of staging are about the rows themselves."""
-        return sql.SQL(" union all ").join(
-            sql.SQL("select {}, count(*) from ({}) as failures").format(
-                sql.Literal(name), sql.SQL(query)
-            )
-            for name, query in self.project.data_tests.items()
-            if name in self.project.stopping_tests and "_stg_" not in name
+
+def _data_tests_query(project: CompiledProject) -> sql.Composed:
+    """All data tests of what is derived: those of staging are about the rows themselves."""
+    return sql.SQL(" union all ").join(
+        sql.SQL("select {}, count(*) from ({}) as failures").format(
+            sql.Literal(name), sql.SQL(query)
         )
+        for name, query in project.data_tests.items()
+        if name in project.stopping_tests and "_stg_" not in name
+    )
 
 
 def smaller_farm(farm: RandomFarm, still_fails: Callable[[RandomFarm], bool]) -> RandomFarm:
