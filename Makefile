@@ -16,7 +16,8 @@ test: lint ## lint, Python tests, and the whole build on a throw-away database
 	@$(UV) run --locked pytest -n 2 --dist loadgroup
 
 lint: ## ruff, mypy and sqlfluff
-	@$(UV) run --locked sh -c "ruff format --check . && ruff check . && mypy && sqlfluff lint"
+	@$(UV) run --locked sh -c 'ruff format --check . && ruff check . || exit; \
+	  mypy & sqlfluff lint; linted=$$?; wait $$! && exit $$linted'
 
 bench: ## how fast the models build
 	@$(UV) run --locked anchorline bench

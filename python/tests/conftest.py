@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -90,11 +91,15 @@ def _interruptible() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_environment() -> Iterator[None]:
-    """Keep the databases that the caller's environment names out of the tests."""
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the databases that the caller's environment names, and his artifacts, out of the tests.
+
+    Each process keeps its own artifacts: what dbt has parsed for one database serves no other.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in _VARIABLES:
             patch.delenv(name, raising=False)
+        patch.setenv("DBT_TARGET_PATH", str(tmp_path_factory.mktemp("target")))
         # workers that share the tests are given the width of a terminal, and have none
         patch.delenv("COLUMNS", raising=False)
         console.out.width = 120
@@ -239,13 +244,46 @@ def built_demo(
 
 @pytest.fixture(scope="session")
 def small_demo(
+    server: EmbeddedServer,
     make_database: Callable[[], str],
     database_environment: Callable[[str], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> BuiltDemo:
-    """A farm of two batches, built and not tested: for tests that build copies of it again."""
+    """A farm of two batches, built and not tested, whose database is set aside as `.._built`."""
     url = make_database()
-    return _build(url, database_environment(url), tmp_path_factory, batches=2, is_tested=False)
+    demo = _build(url, database_environment(url), tmp_path_factory, batches=2, is_tested=False)
+    name = demo.environment["PGDATABASE"]
+    with server.admin_connection() as connection:
+        connection.execute(f"alter database {name} rename to {name}_built")
+    return demo
+
+
+@pytest.fixture
+def small_copy(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[BuiltDemo]:
+    """A copy of the small farm for one test, in a database of the name that it was built in.
+
+    So dbt, which reads the whole project again for a database of another name, need not.
+    """
+    with _database_again(server, small_demo, f"{small_demo.environment['PGDATABASE']}_built"):
+        yield small_demo
+
+
+@pytest.fixture
+def small_empty(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[BuiltDemo]:
+    """An empty database of that name, for one test."""
+    with _database_again(server, small_demo, "template1"):
+        yield small_demo
+
+
+@contextmanager
+def _database_again(server: EmbeddedServer, demo: BuiltDemo, template: str) -> Iterator[None]:
+    name = demo.environment["PGDATABASE"]
+    with server.admin_connection() as connection:
+        connection.execute(f"create database {name} template {template} owner anchorline")
+        try:
+            yield
+        finally:
+            connection.execute(f"drop database {name} with (force)")
 
 
 def _build(

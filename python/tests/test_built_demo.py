@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -81,6 +80,9 @@ def test_docs_describe_every_model_and_column(built_demo: BuiltDemo, tmp_path: P
         str(dbt_program()),
         *("docs", "generate", "--target", "prod"),
         *("--project-dir", str(project), "--profiles-dir", str(project)),
+        # the project as the build has parsed it
+        *("--vars", json.dumps({"as_of_date": AS_OF.isoformat()})),
+        *("--partial-parse-file-path", str(built_demo.target_folder / "partial_parse.msgpack")),
     ]
     done = subprocess.run(
         command,
@@ -113,19 +115,13 @@ def test_docs_describe_every_model_and_column(built_demo: BuiltDemo, tmp_path: P
     assert undescribed == []
 
 
-def _build(url: str, environment: dict[str, str], *arguments: str) -> None:
+def _build(demo: BuiltDemo, *arguments: str) -> None:
     dbt_build(
         "prod",
         variables={"as_of_date": AS_OF.isoformat()},
-        environment=environment,
+        environment=demo.environment,
         arguments=("--exclude-resource-types", "unit_test", *arguments),
     )
-
-
-@pytest.fixture(scope="module")
-def copied_demo(small_demo: BuiltDemo, copy_database: Callable[[str], str]) -> str:
-    """A copy of a built farm, for tests that spoil it."""
-    return copy_database(small_demo.url)
 
 
 def _fingerprint(url: str) -> list[tuple[object, ...]]:
@@ -143,64 +139,51 @@ def _fingerprint(url: str) -> list[tuple[object, ...]]:
 
 
 def test_two_rows_for_one_key_stop_the_build_before_anything_is_replaced(
-    copied_demo: str, database_environment: Callable[[str], dict[str, str]]
+    small_copy: BuiltDemo,
 ) -> None:
-    with psycopg.connect(copied_demo) as connection:
+    with psycopg.connect(small_copy.url) as connection:
         connection.execute(
             "alter table batch_growthsample drop constraint batch_growthsample_pkey cascade"
         )
         connection.execute(
             "insert into batch_growthsample select * from batch_growthsample order by id limit 1"
         )
-    before = _fingerprint(copied_demo)
+    before = _fingerprint(small_copy.url)
     with pytest.raises(AnchorlineError) as raised:
-        _build(copied_demo, database_environment(copied_demo))
+        _build(small_copy)
     assert "batch_growthsample" in str(raised.value.details)
-    assert _fingerprint(copied_demo) == before
-    with psycopg.connect(copied_demo) as connection:
-        connection.execute(
-            "delete from batch_growthsample where ctid in (select max(ctid) "
-            "from batch_growthsample group by id having count(*) > 1)"
-        )
+    assert _fingerprint(small_copy.url) == before
 
 
-def test_no_mart_is_replaced_when_a_test_upstream_fails(
-    copied_demo: str, database_environment: Callable[[str], dict[str, str]]
-) -> None:
+def test_no_mart_is_replaced_when_a_test_upstream_fails(small_copy: BuiltDemo) -> None:
     """A weight that jumps by more than 30 % a day fails a test between the engine and the marts."""
-    with psycopg.connect(copied_demo) as connection:
+    with psycopg.connect(small_copy.url) as connection:
         connection.execute("update scenario_tgc_model_stage set tgc_value = 6 where tgc_value > 0")
         connection.execute("update environmental_environmentalreading set value = 29")
-    before = _fingerprint(copied_demo)
+    before = _fingerprint(small_copy.url)
     with pytest.raises(AnchorlineError) as raised:
-        _build(copied_demo, database_environment(copied_demo))
+        _build(small_copy)
     assert "assert_weight_jumps_only_at_anchors_and_arrivals" in str(raised.value.details)
-    after = _fingerprint(copied_demo)
+    after = _fingerprint(small_copy.url)
     assert after == before
 
 
-def test_an_empty_farm_has_empty_marts(
-    make_database: Callable[[], str], database_environment: Callable[[str], dict[str, str]]
-) -> None:
-    url = make_database()
-    with psycopg.connect(url) as connection:
+def test_an_empty_farm_has_empty_marts(small_empty: BuiltDemo) -> None:
+    with psycopg.connect(small_empty.url) as connection:
         create_raw_tables(connection, "public")
-    _build(url, database_environment(url))
-    with psycopg.connect(url) as connection:
+    # generic tests look for rows that are wrong: there are none of any kind
+    _build(small_empty, "--exclude", "test_type:generic")
+    with psycopg.connect(small_empty.url) as connection:
         count = connection.execute(
             "select count(*) from anchorline_marts.daily_assignment_states"
         ).fetchone()
     assert count == (0,)
 
 
-def test_an_older_instance_builds(
-    small_demo: BuiltDemo,
-    copy_database: Callable[[str], str],
-    database_environment: Callable[[str], dict[str, str]],
-) -> None:
+def test_an_older_instance_builds(small_copy: BuiltDemo) -> None:
     """Without the columns that newer instances have, and without any optional table."""
 
-    url = copy_database(small_demo.url)
+    url = small_copy.url
     with psycopg.connect(url) as connection:
         for name in ("anchorline_marts", "anchorline_intermediate", "anchorline_staging"):
             connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
@@ -216,7 +199,7 @@ def test_an_older_instance_builds(
                             named, sql.Identifier(column.name)
                         )
                     )
-    _build(url, database_environment(url))
+    _build(small_copy)
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "select count(*), count(*) filter (where anchor_type = 'transfer') "
@@ -229,14 +212,13 @@ def test_an_older_instance_builds(
 
 
 def test_power_law_refuses_coefficients_of_the_cube_root_form(
-    small_demo: BuiltDemo,
-    copy_database: Callable[[str], str],
-    database_environment: Callable[[str], dict[str, str]],
+    small_copy: BuiltDemo, tmp_path: Path
 ) -> None:
-    url = copy_database(small_demo.url)
+    url = small_copy.url
+    environment = {**small_copy.environment, "DBT_TARGET_PATH": str(tmp_path)}
     before = _fingerprint(url)
     with pytest.raises(AnchorlineError) as raised:
-        _build_power_law(url, database_environment(url))
+        _build_power_law(environment)
     details = str(raised.value.details)
     assert "growth_formula is power_law, but these coefficients were not fitted" in details
     assert "grows a 1 kg fish at 10 °C by" in details
@@ -247,7 +229,7 @@ def test_power_law_refuses_coefficients_of_the_cube_root_form(
             "update scenario_tgcmodel set tgc_value = 0.0081, exponent_n = 1, exponent_m = 0.6667"
         )
         connection.execute("delete from scenario_tgc_model_stage")
-    _build_power_law(url, database_environment(url), "test")
+    _build_power_law(environment, "test")
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "select count(*) from anchorline_marts.daily_assignment_states "
@@ -257,7 +239,7 @@ def test_power_law_refuses_coefficients_of_the_cube_root_form(
     assert row[0] > 10_000
 
 
-def _build_power_law(url: str, environment: dict[str, str], *left_out: str) -> None:
+def _build_power_law(environment: dict[str, str], *left_out: str) -> None:
     dbt_build(
         "prod",
         variables={"as_of_date": AS_OF.isoformat(), "growth_formula": "power_law"},
@@ -266,18 +248,14 @@ def _build_power_law(url: str, environment: dict[str, str], *left_out: str) -> N
     )
 
 
-def test_the_operational_view_outlives_a_swap_of_its_table(
-    small_demo: BuiltDemo,
-    copy_database: Callable[[str], str],
-    database_environment: Callable[[str], dict[str, str]],
-) -> None:
+def test_the_operational_view_outlives_a_swap_of_its_table(small_copy: BuiltDemo) -> None:
     """Also where the run ends before the view's own model."""
-    url = copy_database(small_demo.url)
+    url = small_copy.url
     with psycopg.connect(url) as connection:
         before = connection.execute(
             "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
         ).fetchone()
-    _build(url, database_environment(url), "-s", "daily_assignment_states")
+    _build(small_copy, "-s", "daily_assignment_states")
     with psycopg.connect(url) as connection:
         after = connection.execute(
             "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"

@@ -68,10 +68,11 @@ class DbtProcess:
     def _artifacts_folder(self) -> Path:
         """Return a folder for dbt's artifacts, where the next process finds the parsed project.
 
-        It is not the `target` of plain dbt, so that neither spoils what the other has parsed.
-        Where the project may not be written to, every process parses for itself.
+        It lies in the `target` of plain dbt, and is another, so that neither spoils what the
+        other has parsed. Where it may not be written to, every process parses for itself.
         """
-        folder = self._project / "target" / f"refresh-{self.target}"
+        target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+        folder = self._project / target / f"refresh-{self.target}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
