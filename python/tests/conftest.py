@@ -52,6 +52,26 @@ FARMS = 99
 """How many random farms Hypothesis draws in every run, the same ones each time."""
 
 
+LONGEST = {
+    group: place
+    for place, group in enumerate(
+        (
+            "farms",
+            "test_built_demo",
+            "test_expectations",
+            "test_refresh",
+            "test_refresh_equality",
+            "test_roles",
+            "test_monitoring_marts",
+            "test_restart",
+            "test_raw_expectations",
+            "test_demo_build",
+        )
+    )
+}
+"""Groups of tests that take a quarter of a minute and more, the longest first."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--farms", type=int, help=f"draw so many random farms, other ones each time (not {FARMS})"
@@ -76,11 +96,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process do a whole file, and what needs the same compiled models."""
+    """Let one process do a whole file, and what needs the same compiled models.
+
+    The longest come first, so that no process is left with one of them at the end.
+    """
+
+    def group(item: pytest.Item) -> str:
+        farms = ("test_random_farms", "test_regression_farms")
+        return "farms" if item.path.stem in farms else item.path.stem
+
+    items.sort(key=lambda item: LONGEST.get(group(item), len(LONGEST)))
     for item in items:
-        name = item.path.stem
-        group = "farms" if name in ("test_random_farms", "test_regression_farms") else name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
 
 
 @pytest.fixture(autouse=True, scope="session")
