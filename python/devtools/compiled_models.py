@@ -202,6 +202,8 @@ def prepare_filling(connection: Connection, project: CompiledProject) -> sql.Com
     They fill the tables from the raw rows, parents first; views are there already. A model's plan
     costs more than its few rows: a session plans it once.
     """
+    # where psycopg prepares statements by itself, it drops all of the session's at a rollback
+    connection.prepare_threshold = None
     columns_of = _columns(connection, project)
     calls: list[sql.Composed] = []
     for number, model in enumerate(project.models):
