@@ -171,8 +171,7 @@ def test_no_mart_is_replaced_when_a_test_upstream_fails(small_copy: BuiltDemo) -
 def test_an_empty_farm_has_empty_marts(small_empty: BuiltDemo) -> None:
     with psycopg.connect(small_empty.url) as connection:
         create_raw_tables(connection, "public")
-    # generic tests look for rows that are wrong: there are none of any kind
-    _build(small_empty, "--exclude", "test_type:generic")
+    _build(small_empty)
     with psycopg.connect(small_empty.url) as connection:
         count = connection.execute(
             "select count(*) from anchorline_marts.daily_assignment_states"
