@@ -13,7 +13,7 @@ demo: ## embedded database, demo farm, dbt build, summary
 	@$(UV) run --locked anchorline demo run
 
 test: lint ## lint, Python tests, and the whole build on a throw-away database
-	@$(UV) run --locked pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(UV) run --locked pytest -n 2 --dist loadscope
 
 lint: ## ruff, mypy and sqlfluff
 	@$(UV) run --locked sh -c 'ruff format --check . && ruff check . || exit; \

@@ -1,4 +1,7 @@
-"""A throw-away PostgreSQL for all tests: the embedded server, in a temporary folder."""
+"""A throw-away PostgreSQL for all tests: the embedded server, in a temporary folder.
+
+The processes that share the tests share the server too, and the demo farm that is built on it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from anchorline import console
 from anchorline.build import dbt_build
@@ -47,29 +54,55 @@ _VARIABLES = (
     "PGUSER",
 )
 
+SERVER_FOLDER = pytest.StashKey[Path]()
 
 FARMS = 99
 """How many random farms Hypothesis draws in every run, the same ones each time."""
 
+LONGEST = (
+    "farms",
+    "test_refresh_equality",
+    "test_built_demo",
+    "test_refresh",
+    "test_monitoring_marts",
+    "test_expectations",
+    "test_roles",
+    "test_demo_farm",
+    "test_restart",
+    "test_demo_build",
+)
+"""Groups of tests that take a quarter of a minute and more: they begin first, in this order.
 
-LONGEST = {
-    group: place
-    for place, group in enumerate(
-        (
-            "farms",
-            "test_built_demo",
-            "test_expectations",
-            "test_refresh",
-            "test_refresh_equality",
-            "test_roles",
-            "test_monitoring_marts",
-            "test_restart",
-            "test_raw_expectations",
-            "test_demo_build",
-        )
-    )
-}
-"""Groups of tests that take a quarter of a minute and more, the longest first."""
+Those that need no demo farm come before those that wait until one process has built it.
+"""
+
+
+def group(file: str) -> str:
+    """Return the group of a test file: one process does it all, as its fixtures serve it whole."""
+    name = Path(file).stem
+    return "farms" if name in ("test_random_farms", "test_regression_farms") else name
+
+
+class ByGroup(LoadScopeScheduling):
+    """Hands out whole groups, in the order in which they were collected.
+
+    xdist's own marker for groups has no effect with this pytest, and `loadfile` takes the files
+    with the most tests first, which are not those that take longest.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid.split("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup:
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a test process where the server of all is."""
+    node.workerinput["server_folder"] = str(node.config.stash[SERVER_FOLDER])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,6 +112,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    given = getattr(config, "workerinput", {}).get("server_folder")
+    # a short path with a blank in it
+    folder = given or tempfile.mkdtemp(prefix="anchorline test ")
+    config.stash[SERVER_FOLDER] = Path(folder)
     farms = config.getoption("--farms")
     hypothesis_settings.register_profile(
         "farms",
@@ -94,20 +131,17 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis_settings.load_profile("farms")
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the server and its folder, once all test processes have ended."""
+    if not hasattr(config, "workerinput"):
+        _server(config).remove()
+        shutil.rmtree(config.stash[SERVER_FOLDER], ignore_errors=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process do a whole file, and what needs the same compiled models.
-
-    The longest come first, so that no process is left with one of them at the end.
-    """
-
-    def group(item: pytest.Item) -> str:
-        farms = ("test_random_farms", "test_regression_farms")
-        return "farms" if item.path.stem in farms else item.path.stem
-
-    items.sort(key=lambda item: LONGEST.get(group(item), len(LONGEST)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+    """Begin with the groups that take longest, so that none is left for one process at the end."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(group(item.path.name), len(places)))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -140,47 +174,59 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedServer]:
-    """A running embedded server that is gone after the tests."""
-    # a short path with a blank in it
-    folder = Path(tempfile.mkdtemp(prefix="anchorline test "))
-    server = EmbeddedServer(folder / "data", port=free_port(), durable=False)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+def _server(config: pytest.Config) -> EmbeddedServer:
+    return EmbeddedServer(config.stash[SERVER_FOLDER] / "data", durable=False)
 
 
 @pytest.fixture(scope="session")
-def make_database(server: EmbeddedServer) -> Callable[[], str]:
+def server(pytestconfig: pytest.Config) -> EmbeddedServer:
+    """A running embedded server that is gone after the tests, the same in all test processes."""
+    server = _server(pytestconfig)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def make_database(server: EmbeddedServer, worker_id: str) -> Callable[[], str]:
     """Make a fresh, empty database per call; returns its libpq URL (owner `anchorline`)."""
     numbers = count(1)
 
     def make() -> str:
-        name = f"test_{next(numbers)}"
-        with server.admin_connection() as connection:
-            connection.execute(f"create database {name} owner anchorline")
-        return server.url(name, with_password=True)
+        return _create_database(server, f"test_{worker_id}_{next(numbers)}", "template1")
 
     return make
 
 
 @pytest.fixture(scope="session")
-def copy_database(server: EmbeddedServer) -> Callable[[str], str]:
-    """Copy a database, which nobody may be connected to; returns the copy's URL."""
+def copy_database(server: EmbeddedServer, worker_id: str) -> Callable[[str], str]:
+    """Copy a database as it was set aside; else itself, which nobody may be connected to then."""
     numbers = count(1)
 
     def copy(url: str) -> str:
-        name = f"copy_{next(numbers)}"
-        original = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        original = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
         with server.admin_connection() as connection:
-            connection.execute(f"create database {name} template {original} owner anchorline")
-        return server.url(name, with_password=True)
+            aside = connection.execute(
+                "select datname from pg_database where datname = %s", (set_aside(original),)
+            ).fetchone()
+        template = aside[0] if aside else original
+        return _create_database(server, f"copy_{worker_id}_{next(numbers)}", template)
 
     return copy
+
+
+def set_aside(name: str) -> str:
+    """Return the name of the database that nobody connects to, from which copies are made."""
+    return f"{name}_built"
+
+
+def _create_database(server: EmbeddedServer, name: str, template: str) -> str:
+    with server.admin_connection() as connection:
+        connection.execute(
+            sql.SQL("create database {} template {} owner anchorline").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+    return server.url(name, with_password=True)
 
 
 @pytest.fixture(scope="session")
@@ -257,16 +303,23 @@ class BuiltDemo:
 
 @pytest.fixture(scope="session")
 def built_demo(
-    make_database: Callable[[], str],
-    database_environment: Callable[[str], dict[str, str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    server: EmbeddedServer, database_environment: Callable[[str], dict[str, str]]
 ) -> BuiltDemo:
     """The demo farm and all that dbt builds and tests on it, once. Tests only read it."""
-    url = make_database()
-    environment = database_environment(url)
-    return _build(
-        url, environment, tmp_path_factory, batches=8, is_tested=_is_first(tmp_path_factory)
-    )
+    folder = server.folder.parent / "demo"
+    url = server.url("demo", with_password=True)
+    demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
+    with server.admin_connection() as connection:
+        # another process waits here until it is built
+        connection.execute("select pg_advisory_lock(hashtext('demo'))")
+        if not folder.exists():
+            folder.mkdir()
+            _create_database(server, "demo", "template1")
+            _build(demo, batches=8, is_tested=True)
+            _create_database(server, set_aside("demo"), "demo")
+            (folder / "is_built").touch()
+        assert (folder / "is_built").exists(), "the demo farm could not be built"
+    return demo
 
 
 @pytest.fixture(scope="session")
@@ -276,12 +329,13 @@ def small_demo(
     database_environment: Callable[[str], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> BuiltDemo:
-    """A farm of two batches, built and not tested, whose database is set aside as `.._built`."""
-    url = make_database()
-    demo = _build(url, database_environment(url), tmp_path_factory, batches=2, is_tested=False)
+    """A farm of two batches, built and not tested, whose database is set aside."""
+    url, folder = make_database(), tmp_path_factory.mktemp("small")
+    demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
+    _build(demo, batches=2, is_tested=False)
     name = demo.environment["PGDATABASE"]
     with server.admin_connection() as connection:
-        connection.execute(f"alter database {name} rename to {name}_built")
+        connection.execute(f"alter database {name} rename to {set_aside(name)}")
     return demo
 
 
@@ -291,7 +345,7 @@ def small_copy(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[BuiltD
 
     So dbt, which reads the whole project again for a database of another name, need not.
     """
-    with _database_again(server, small_demo, f"{small_demo.environment['PGDATABASE']}_built"):
+    with _database_again(server, small_demo, set_aside(small_demo.environment["PGDATABASE"])):
         yield small_demo
 
 
@@ -305,29 +359,21 @@ def small_empty(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[Built
 @contextmanager
 def _database_again(server: EmbeddedServer, demo: BuiltDemo, template: str) -> Iterator[None]:
     name = demo.environment["PGDATABASE"]
-    with server.admin_connection() as connection:
-        connection.execute(f"create database {name} template {template} owner anchorline")
-        try:
-            yield
-        finally:
+    _create_database(server, name, template)
+    try:
+        yield
+    finally:
+        with server.admin_connection() as connection:
             connection.execute(f"drop database {name} with (force)")
 
 
-def _build(
-    url: str,
-    environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-    *,
-    batches: int,
-    is_tested: bool,
-) -> BuiltDemo:
-    folder = tmp_path_factory.mktemp("dbt")
-    environment |= {
-        "DBT_TARGET_PATH": str(folder / "target"),
-        "DBT_LOG_PATH": str(folder / "logs"),
-    }
+def _artifacts(folder: Path) -> dict[str, str]:
+    return {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
+
+
+def _build(demo: BuiltDemo, *, batches: int, is_tested: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
+        for name, value in demo.environment.items():
             patch.setenv(name, value)
         load_demo("prod", batches=batches, as_of=AS_OF, seed=1)
         dbt_build(
@@ -335,19 +381,6 @@ def _build(
             variables={"as_of_date": AS_OF.isoformat()},
             arguments=() if is_tested else ("--exclude-resource-types", "test", "unit_test"),
         )
-    return BuiltDemo(url, folder / "target", environment)
-
-
-def _is_first(tmp_path_factory: pytest.TempPathFactory) -> bool:
-    """Return whether no other test process of this run has built the farm: one lets dbt test it."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None:
-        return True
-    try:
-        (tmp_path_factory.getbasetemp().parent / f"demo-{run}").touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
 
 
 def pytest_report_header() -> str:

@@ -511,7 +511,8 @@ def test_a_database_that_goes_away_is_no_result(
     with Validator("prod") as validator, ThreadPoolExecutor(1) as pool:
         validation = pool.submit(validator.validate, ("marts",))
         stuck().execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'"
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and wait_event_type = 'Lock'"
         )
         with pytest.raises(AnchorlineError, match="database went away") as raised:
             validation.result(timeout=60)

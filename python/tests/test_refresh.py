@@ -501,7 +501,10 @@ def test_watch_refreshes_a_sample_and_stops_on_sigterm(
         connection.execute(
             """
             select pg_terminate_backend(pid) from pg_stat_activity
-            where datname = current_database() and pid <> pg_backend_pid()
+            where
+                datname = current_database()
+                and usename = current_user -- autovacuum has sessions too
+                and pid <> pg_backend_pid()
             """
         )
         connection.execute(
