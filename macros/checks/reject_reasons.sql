@@ -54,3 +54,12 @@
 {% macro last_known_date() -%}
     greatest({{ as_of_date() }}, {{ today() }})
 {%- endmacro %}
+
+
+{#- Whether a date can be a day of living fish. -#}
+{% macro is_possible_start(date) -%}
+    (
+        isfinite({{ date }})
+        and extract(year from {{ date }}) >= {{ growth_constant('earliest_year') }}
+    )
+{%- endmacro %}

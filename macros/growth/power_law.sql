@@ -11,8 +11,7 @@
                 periods.tgc_model_id,
                 lifecycle_stages.lifecycle_stage_key,
                 parameters.tgc,
-                parameters.tgc * power(10, parameters.exponent_n) * power(1000, parameters.exponent_m) / 1000
-                    as daily_growth
+                {{ power_law_daily_growth('parameters') }} as daily_growth
             from {{ this }} as parameters
             inner join {{ ref('int_scenario_periods') }} as periods
                 on
@@ -22,9 +21,7 @@
                 on parameters.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
             where
                 parameters.tgc <> 0
-                and parameters.tgc * power(10, parameters.exponent_n) * power(1000, parameters.exponent_m) / 1000
-                not between {{ plausible('power_law_daily_growth', 'min_value') }}
-                and {{ plausible('power_law_daily_growth', 'max_value') }}
+                and not {{ is_plausible_power_law('parameters') }}
             order by 1, 2
         {%- endset -%}
         {%- set refused = run_query(query).rows -%}
@@ -45,4 +42,21 @@
         {%- endif -%}
     {%- endif -%}
     select 1
+{%- endmacro %}
+
+
+{#- Growth of a 1 kg fish at 10 °C in a day, as a share of its weight, by a row's coefficients. -#}
+{% macro power_law_daily_growth(parameters) -%}
+    {{ parameters }}.tgc * power(10, {{ parameters }}.exponent_n)
+    * power(1000, {{ parameters }}.exponent_m) / 1000
+{%- endmacro %}
+
+
+{#- Whether a row's coefficients can have been fitted in the form of a power law. -#}
+{% macro is_plausible_power_law(parameters) -%}
+    (
+        {{ power_law_daily_growth(parameters) }}
+        between {{ plausible('power_law_daily_growth', 'min_value') }}
+        and {{ plausible('power_law_daily_growth', 'max_value') }}
+    )
 {%- endmacro %}

@@ -33,7 +33,7 @@
 
 {#- The spans that a row may stand for. -#}
 {% macro pending_spans() -%}
-    {{- return(['day', 'week', 'week_before']) -}}
+    {{- return(['day', 'day_before', 'week', 'week_before']) -}}
 {%- endmacro %}
 
 

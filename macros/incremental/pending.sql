@@ -78,6 +78,9 @@
             ) as examined
             where batch_id not in (select batch_id from pending_batches where batch_id is not null);
             {%- endif %}
+            {%- if model.config.meta.get('unchanged_by') and not is_all %}
+            {{ narrow_pending(model.config.meta.get('unchanged_by')) }};
+            {%- endif %}
             analyze pending_assignments, pending_batches;
         {%- endcall %}
     {%- endif -%}
@@ -91,13 +94,62 @@
 
 
 {#-
+  The statements that move what is pending on to the first day whose row would not come out as it
+  is stored, and take those assignments out that have none. A change names all assignments of its
+  lineage, and what changes all days of an assignment may be none of its day. By what to see it,
+  the model's meta tells:
+
+  unchanged_by   `all_days` and `day`, each with a `model` made before it and a `column`: there, by
+                 assignment, the fingerprint of what all days of the assignment follow from, and, by
+                 assignment and day, that of what the day alone follows from; in the model itself,
+                 on each row, those that it was made by
+-#}
+{% macro narrow_pending(unchanged_by) -%}
+    {%- set all_days, day = unchanged_by.all_days, unchanged_by.day -%}
+            update pending_assignments as pending set
+                from_date = case
+                    when
+                        (
+                            select new.{{ all_days.column }}
+                            from {{ layer_relation('intermediate', all_days.model) }} as new
+                            where new.assignment_id = pending.assignment_id
+                        ) is distinct from (
+                            select stored.{{ all_days.column }} from {{ this }} as stored
+                            where stored.assignment_id = pending.assignment_id
+                            limit 1
+                        )
+                        then date '0001-01-01'
+                    else (
+                        select min(state_date)
+                        from (
+                            select new.state_date, new.{{ day.column }}
+                            from {{ layer_relation('intermediate', day.model) }} as new
+                            where
+                                new.assignment_id = pending.assignment_id
+                                and new.state_date >= pending.from_date
+                        ) as new
+                        full join (
+                            select stored.state_date, stored.{{ day.column }}
+                            from {{ this }} as stored
+                            where
+                                stored.assignment_id = pending.assignment_id
+                                and stored.state_date >= pending.from_date
+                        ) as stored using (state_date)
+                        where new.{{ day.column }} is distinct from stored.{{ day.column }}
+                    )
+                end;
+            delete from pending_assignments where from_date is null
+{%- endmacro %}
+
+
+{#-
   A relation, limited to what is pending for the model, under an alias (default: the relation's
   name).
 
   by       `assignments` or `batches` that have a pending change: all their rows, or
   day      a column of days: only those from the first changed day on
   since    `week`: from the Monday of the first changed day on, `week_before`: from the Monday
-           before that one on
+           before that one on; `day_before`: from the day before on
   key      the column that holds their id, where it has another name
 -#}
 {% macro pending(model_name, by, day=none, since='day', key=none, alias=none) -%}
@@ -152,6 +204,8 @@
 {% macro first_pending_day(since, changed_day='pending.from_date') -%}
     {%- if since == 'day' -%}
         {{ changed_day }}
+    {%- elif since == 'day_before' -%}
+        {{ changed_day }} - 1
     {%- else -%}
         {{ week_start_date(changed_day) }}{{ ' - 7' if since == 'week_before' }}
     {%- endif -%}

@@ -15,6 +15,8 @@
   published_by   rows of pending changes (see pending.sql): `assignment_days`, `assignment_weeks`,
                  `assignments`, `batch_days`, `batch_weeks` or `batches`
   published_also `examined`: beside them, those of the batches that this run examines
+  unchanged_by   of these only those from the first day on whose fingerprint is not the stored one
+                 (see pending.sql)
   appended       nothing: the rows are added, and outlive a full refresh
 
   `partial_indexes` are made beside dbt's `indexes`: "(columns) where condition". `hypertable` names

@@ -122,6 +122,48 @@ begin
         'One row per refresh: when, of what, why, and how it ended.';
     end if;
 
+    if to_regclass({{ sql_literal(ops ~ '.calibrations') }}) is null then
+        create table {{ ops }}.calibrations (
+            calibration_id bigint generated always as identity primary key,
+            calibrated_at timestamptz not null default now(),
+            calibrated_by text not null,
+            as_of_date date not null,
+            anchor_pair_count bigint not null,
+            process_noise double precision,
+            process_noise_low double precision,
+            process_noise_high double precision,
+            sample_bias double precision,
+            sample_bias_low double precision,
+            sample_bias_high double precision,
+            error_before_pct double precision,
+            error_after_pct double precision,
+            engine_version integer not null
+        );
+        comment on table {{ ops }}.calibrations is
+        'One row per fit of growth and smoothing parameters to the anchors of the farm.';
+    end if;
+
+    if to_regclass({{ sql_literal(ops ~ '.calibrated_tgc') }}) is null then
+        create table {{ ops }}.calibrated_tgc (
+            calibration_id bigint not null references {{ ops }}.calibrations on delete cascade,
+            lifecycle_stage_id bigint not null,
+            site_kind text not null check (site_kind in ('station', 'area', 'all')),
+            site_id bigint check ((site_id is null) = (site_kind = 'all')),
+            site_name text,
+            tgc_model double precision not null,
+            tgc_fitted double precision not null,
+            tgc double precision not null,
+            tgc_low double precision not null,
+            tgc_high double precision not null,
+            tgc_factor double precision not null,
+            tgc_factor_variance double precision not null,
+            anchor_pair_count bigint not null,
+            unique nulls not distinct (calibration_id, lifecycle_stage_id, site_kind, site_id)
+        );
+        comment on table {{ ops }}.calibrated_tgc is
+        'One row per fit, life stage and site: how fast fish grow there, against what the models say.';
+    end if;
+
     if to_regclass({{ sql_literal(ops ~ '.reading_mark') }}) is null then
         create table {{ ops }}.reading_mark (
             is_only boolean primary key default true check (is_only),

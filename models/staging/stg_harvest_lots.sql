@@ -14,7 +14,8 @@ renamed as (
 
         -- measures
         unit_count::bigint as unit_count,
-        live_weight_kg
+        live_weight_kg,
+        gutted_weight_kg
     from source
 )
 

@@ -19,7 +19,8 @@ renamed as (
         number_of_fish_sampled::bigint as fish_sampled_count,
         avg_weight_g::double precision as avg_weight_g,
         std_dev_weight_g::double precision as std_dev_weight_g,
-        avg_length_cm::double precision as avg_length_cm
+        avg_length_cm::double precision as avg_length_cm,
+        avg_k_factor::double precision as condition_factor
     from source
 )
 

@@ -16,6 +16,7 @@ renamed as (
         "order"::integer as stage_order,
 
         -- measures
+        typical_duration_days,
         expected_weight_min_g::double precision as expected_weight_min_g,
         expected_weight_max_g::double precision as expected_weight_max_g
     from source

@@ -21,6 +21,7 @@ renamed as (
         start_date,
 
         -- measures
+        duration_days,
         initial_weight as initial_weight_g,
         initial_count::bigint as initial_count
     from source

@@ -46,7 +46,16 @@ COST_OF_ABSENT: Final = {
     "health_mortalityrecord": "deaths come from batch_mortalityevent alone",
     "harvest_harvestevent": "harvests are not known: fish stay until the assignment departs",
     "harvest_harvestlot": "harvests are not known: fish stay until the assignment departs",
+    "harvest_harvestlot.gutted_weight_kg": "the gutted yield of harvests is not known",
+    "scenario_fcrmodelstage": "no feed is expected: production figures show the feed given alone",
+    "scenario_fcr_model_stage_override": "an FCR model has one value for all weights of a stage",
     "scenario_projection_run": "a pin to a projection run is not followed",
+    "scenario_scenarioprojection": "plans are computed also where a projection run is pinned",
+    "planning_plannedactivity": "the forecast does not know what is planned",
+    "scenario.duration_days": "plans are followed for 900 days, or until harvest size",
+    "batch_lifecyclestage.typical_duration_days": "in plans, eggs begin to feed after 90 days",
+    "health_healthsamplingevent.avg_k_factor": "health samplings without length have no condition "
+    "factor",
     "batch_batch.pinned_projection_run_id": "a batch follows pinned_scenario_id, where that is "
     "there, else its first scenario",
     "batch_batch.pinned_scenario_id": "nothing where pinned_projection_run_id is there: only "

@@ -268,7 +268,31 @@ FARM: dict[str, list[dict[str, Any]]] = {
             "biological_constraints_id": 1,
         }
     ],
+    "planning_plannedactivity": [
+        {
+            "id": 1,
+            "batch_id": 1,
+            "container_id": 2,
+            "activity_type": "HARVEST",
+            "due_date": "2025-12-01",
+            "status": "PENDING",
+        }
+    ],
+    "scenario_fcrmodelstage": [{"id": 1, "model_id": 1, "stage_id": 1, "fcr_value": 1.1}],
+    "scenario_fcr_model_stage_override": [
+        {"id": 1, "fcr_stage_id": 1, "min_weight_g": 5, "max_weight_g": 10, "fcr_value": 1.2}
+    ],
     "scenario_projection_run": [{"run_id": 1, "scenario_id": 1}],
+    "scenario_scenarioprojection": [
+        {
+            "projection_id": 1,
+            "projection_run_id": 1,
+            "projection_date": "2025-01-01",
+            "average_weight": 1,
+            "population": 1000,
+            "current_stage_id": 1,
+        }
+    ],
     "scenario_tgcmodel": [{"model_id": 1, "name": "TGC", "tgc_value": 2.5, "profile_id": 1}],
     "scenario_tgc_model_stage": [
         {"id": 1, "tgc_model_id": 1, "lifecycle_stage": "FRY", "tgc_value": 2.2}
@@ -588,6 +612,29 @@ OTHER_CORRUPTIONS: list[Corruption] = [
         "daily_rate_percent = null, weekly_rate_percent = null",
         "lifecycle_stage = 'smolt'",
         "lifecycle_stage = null",
+    ),
+    *spoilt(
+        "planning_plannedactivity.values",
+        "activity_type = null",
+        "due_date = null",
+        "status = 'PLANNED'",
+        "status = null",
+        "batch_id = null",
+    ),
+    *spoilt(
+        "scenario_fcr_model_stage_override.values",
+        "fcr_value = -0.1",
+        "fcr_value = 10.1",
+        "min_weight_g = -1",
+        "min_weight_g = 10",
+        "max_weight_g = null",
+    ),
+    *spoilt(
+        "scenario_fcrmodelstage.values",
+        "fcr_value = -0.1",
+        "fcr_value = 10.1",
+        "model_id = null",
+        "stage_id = null",
     ),
     *spoilt(
         "scenario_mortalitymodel.values", "rate = -0.1", "rate = 100.1", "frequency = 'yearly'"

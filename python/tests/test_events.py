@@ -60,10 +60,10 @@ SCAN: Events = {(None, None)}
 #   batch 2 from Feb 1: container 12
 #   batch 3 from Mar 5: container 10, in which batch 1 was before
 #
-#   scenario 1 of batch 1: TGC model 1, mortality model 1, stage limits 1
-#   scenario 2 of batch 2: TGC model 1, from day 50 on model 4; mortality model 2
-#   scenario 3 of no batch, to whose run 30 batch 3 is pinned: TGC model 2, mortality model 2
-#   scenario 4, which nobody uses: TGC model 3
+#   scenario 1 of batch 1: TGC model 1, mortality model 1, FCR model 1, stage limits 1
+#   scenario 2 of batch 2: TGC model 1, from day 50 on model 4; mortality and FCR model 2
+#   scenario 3 of no batch, to whose run 30 batch 3 is pinned: TGC, mortality and FCR model 2
+#   scenario 4, which nobody uses: TGC, mortality and FCR model 3
 
 FARM: tuple[tuple[str, dict[str, Any]], ...] = (
     ("batch_species", {"id": 1}),
@@ -134,12 +134,30 @@ FARM: tuple[tuple[str, dict[str, Any]], ...] = (
             "batch_id": 1,
             "tgc_model_id": 1,
             "mortality_model_id": 1,
+            "fcr_model_id": 1,
             "biological_constraints_id": 1,
         },
     ),
-    ("scenario", {"scenario_id": 2, "batch_id": 2, "tgc_model_id": 1, "mortality_model_id": 2}),
-    ("scenario", {"scenario_id": 3, "tgc_model_id": 2, "mortality_model_id": 2}),
-    ("scenario", {"scenario_id": 4, "tgc_model_id": 3, "mortality_model_id": 3}),
+    (
+        "scenario",
+        {
+            "scenario_id": 2,
+            "batch_id": 2,
+            "tgc_model_id": 1,
+            "mortality_model_id": 2,
+            "fcr_model_id": 2,
+        },
+    ),
+    (
+        "scenario",
+        {"scenario_id": 3, "tgc_model_id": 2, "mortality_model_id": 2, "fcr_model_id": 2},
+    ),
+    (
+        "scenario",
+        {"scenario_id": 4, "tgc_model_id": 3, "mortality_model_id": 3, "fcr_model_id": 3},
+    ),
+    ("scenario_fcrmodelstage", {"id": 1, "model_id": 1, "stage_id": 1}),
+    ("scenario_fcrmodelstage", {"id": 2, "model_id": 3, "stage_id": 1}),
     ("scenario_projection_run", {"run_id": 30, "scenario_id": 3}),
     ("scenario_scenariomodelchange", {"change_id": 1, "scenario_id": 2, "new_tgc_model_id": 4}),
 )
@@ -306,6 +324,13 @@ WRITES: dict[str, Writes] = {
         {B3},
         {B3},
     ),
+    "scenario_scenarioprojection": Writes(
+        {"projection_run_id": 31, "day_number": 5},
+        set(),
+        {"projection_run_id": 30},
+        {B3},
+        {B3},
+    ),
     "scenario_scenariomodelchange": Writes(
         {"scenario_id": 1, "change_day": 31},
         {(1, "2025-01-31")},
@@ -330,6 +355,19 @@ WRITES: dict[str, Writes] = {
     "scenario_mortality_model_stage": Writes(
         {"mortality_model_id": 1}, {B1}, {"mortality_model_id": 3}, {B1}, set()
     ),
+    "planning_plannedactivity": Writes(
+        {"batch_id": 1, "due_date": "2025-05-01"},
+        {(1, "2025-05-01")},
+        {"batch_id": 2},
+        {(1, "2025-05-01"), (2, "2025-05-01")},
+        {(2, "2025-05-01")},
+    ),
+    "scenario_fcrmodelstage": Writes(
+        {"model_id": 2, "stage_id": 2}, {B2, B3}, {"model_id": 1}, {B1, B2, B3}, {B1}
+    ),
+    "scenario_fcr_model_stage_override": Writes(
+        {"fcr_stage_id": 1}, {B1}, {"fcr_stage_id": 2}, {B1}, set()
+    ),
     "scenario_stage_constraint": Writes(
         {"constraint_set_id": 1}, {B1}, {"constraint_set_id": 2}, {B1}, set()
     ),
@@ -347,6 +385,8 @@ WRITES: dict[str, Writes] = {
         {(1, "2025-02-01"), (2, "2025-04-01")},
         {(2, "2025-04-01")},
     ),
+    "calibrations": Writes({}, SCAN, {"process_noise": 2}, SCAN, SCAN),
+    "calibrated_tgc": Writes({}, SCAN, {"tgc": 2}, SCAN, SCAN),
 }
 """Names that a unique key would refuse twice are moved to the row by an update of the key."""
 
@@ -364,9 +404,9 @@ NUMBERS = count(1000)
 
 
 def key_of(table: str) -> str:
-    return {"manual_anchors": "manual_anchor_id", "anchor_exclusions": "anchor_exclusion_id"}.get(
-        table
-    ) or raw.RAW_TABLES[table].primary_key
+    if table in PLACE.ops_sources:
+        return PLACE.ops_sources[table].key
+    return raw.RAW_TABLES[table].primary_key
 
 
 def relation(table: str, schema: str = "public") -> sql.Identifier:
@@ -395,7 +435,7 @@ def add(conn: Connection, table: str, schema: str = "public", **values: Any) -> 
         required: dict[str, Any] = {
             "manual_anchors": {"weight_g": 1, "reason": "r", "entered_by": "e"},
             "anchor_exclusions": {"reason": "r", "excluded_by": "e"},
-        }[table]
+        }.get(table, {"calibration_id": number})
     else:
         required = {
             column.name: filler(column, number)
@@ -455,6 +495,17 @@ def make_farm(url: str, schema: str = "public") -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         raw.create_raw_tables(conn, schema)
         ops.prepare(conn, OPS)
+        for table in ("calibrations", "calibrated_tgc"):
+            columns = PLACE.ops_sources[table].columns
+            conn.execute(
+                sql.SQL("create table {} ({})").format(
+                    relation(table),
+                    sql.SQL(", ").join(
+                        sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.data_type))
+                        for c in columns
+                    ),
+                )
+            )
         for table, row in FARM:
             add(conn, table, schema, **row)
 
@@ -513,8 +564,8 @@ def warnings_of(conn: Connection) -> list[str]:
 def test_every_table_that_the_models_read_is_watched_or_has_a_reason() -> None:
     assert set(table_queries()) >= set(WRITES)
     assert set(WRITES) | set(UNWATCHED) == set(PLACE.raw_sources) | {
-        "manual_anchors",
-        "anchor_exclusions",
+        *("manual_anchors", "anchor_exclusions"),
+        *("calibrations", "calibrated_tgc"),
     }
     assert set(table_queries()) == set(WRITES)
 

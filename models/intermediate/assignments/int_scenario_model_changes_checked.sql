@@ -19,6 +19,7 @@ final as (
         model_changes.change_day,
         model_changes.new_tgc_model_id,
         model_changes.new_mortality_model_id,
+        model_changes.new_fcr_model_id,
         case
             when model_changes.change_day is null then 'no day'
             when model_changes.new_tgc_model_id is not null and tgc_models.tgc_model_id is null

@@ -18,6 +18,7 @@ final as (
         scenarios.batch_id,
         scenarios.tgc_model_id,
         scenarios.mortality_model_id,
+        scenarios.fcr_model_id,
         scenarios.constraint_set_id,
         tgc_models.temperature_profile_id,
         case

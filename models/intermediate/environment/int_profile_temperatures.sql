@@ -1,6 +1,12 @@
 -- One row per temperature profile and day of its span: linear between the profile's days. The
 -- baseline profile of the seeds has the id 0. Outside the span, readers hold its first or last
 -- day (first_day, last_day).
+{{ config(
+    indexes=[
+        {'columns': ['temperature_profile_id', 'day_number']},
+    ],
+) }}
+
 with profile_days as (
     select
         temperature_profile_id,

@@ -21,7 +21,8 @@ mortality_events as (
         assignment_id,
         null::bigint as container_id,
         event_date,
-        death_count
+        death_count,
+        cause
     from {{ ref('stg_mortality_events') }}
 ),
 
@@ -33,7 +34,8 @@ mortality_records as (
         assignment_id,
         container_id,
         event_date,
-        death_count
+        death_count,
+        null::text as cause
     from {{ ref('stg_mortality_records') }}
 ),
 
@@ -54,6 +56,7 @@ located as (
         coalesce(assignments.assignment_id, active_there.assignment_id) as assignment_id,
         records.event_date,
         records.death_count,
+        records.cause,
         batches.batch_id is not null as has_batch,
         records.assignment_id is null and records.container_id is null as is_for_batch,
         coalesce(assignments.assignment_date, active_there.assignment_date) as assignment_date,
@@ -79,6 +82,7 @@ final as (
         assignment_id,
         event_date,
         death_count,
+        cause,
         is_for_batch,
         case
             when death_count is null then 'no count'

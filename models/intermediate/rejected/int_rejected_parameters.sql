@@ -63,6 +63,35 @@ tgc_model_stages as (
     where tgc_value is not null and {{ plausible_tgc('tgc_value') }} is null
 ),
 
+fcr_values as (
+    select
+        'scenario_fcrmodelstage' as table_name,
+        fcr_model_stage_id as record_id,
+        model_fcr
+    from {{ ref('stg_fcr_model_stages') }}
+
+    union all
+
+    select
+        'scenario_fcr_model_stage_override' as table_name,
+        fcr_model_stage_override_id as record_id,
+        model_fcr
+    from {{ ref('stg_fcr_model_stage_overrides') }}
+),
+
+fcr_models as (
+    select
+        table_name,
+        record_id,
+        'FCR out of range' as reason,
+        model_fcr::text as value
+    from fcr_values
+    where
+        model_fcr is not null
+        and model_fcr not between {{ plausible('fcr', 'min_value') }}
+        and {{ plausible('fcr', 'max_value') }}
+),
+
 final as (
     select * from rejected
     union all
@@ -73,6 +102,8 @@ final as (
     select * from tgc_models
     union all
     select * from tgc_model_stages
+    union all
+    select * from fcr_models
 )
 
 select * from final

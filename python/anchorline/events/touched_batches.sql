@@ -75,6 +75,24 @@ from scenario_scenariomodelchange as changes
 inner join scenario_batches as used on changes.scenario_id = used.scenario_id
 where changes.new_mortality_model_id is not null
 
+-- shared: fcr_model_batches
+select
+    scenario.fcr_model_id,
+    used.batch_id,
+    used.start_date
+from scenario
+inner join scenario_batches as used on scenario.scenario_id = used.scenario_id
+
+union all
+
+select
+    changes.new_fcr_model_id as fcr_model_id,
+    used.batch_id,
+    used.start_date
+from scenario_scenariomodelchange as changes
+inner join scenario_batches as used on changes.scenario_id = used.scenario_id
+where changes.new_fcr_model_id is not null
+
 -- table: batch_species
 -- unused: no event
 select
@@ -363,6 +381,22 @@ select
 from touched
 inner join batch_batch as batches on touched.run_id = batches.pinned_projection_run_id
 
+-- table: scenario_scenarioprojection
+-- unused: no event
+select
+    runs.row_id,
+    batches.id as batch_id,
+    batches.start_date as from_date
+from (
+    -- a run has a thousand days
+    select
+        min(touched.row_id) as row_id,
+        touched.projection_run_id
+    from touched
+    group by touched.projection_run_id
+) as runs
+inner join batch_batch as batches on runs.projection_run_id = batches.pinned_projection_run_id
+
 -- table: scenario_scenariomodelchange
 -- unused: no event
 -- A change day before the batch's first counts as the first.
@@ -426,6 +460,32 @@ select
 from touched
 inner join mortality_model_batches as used
     on touched.mortality_model_id = used.mortality_model_id
+
+-- table: planning_plannedactivity
+select
+    touched.row_id,
+    touched.batch_id,
+    touched.due_date as from_date
+from touched
+
+-- table: scenario_fcrmodelstage
+-- unused: no event
+select
+    touched.row_id,
+    used.batch_id,
+    used.start_date as from_date
+from touched
+inner join fcr_model_batches as used on touched.model_id = used.fcr_model_id
+
+-- table: scenario_fcr_model_stage_override
+-- unused: no event
+select
+    touched.row_id,
+    used.batch_id,
+    used.start_date as from_date
+from touched
+inner join scenario_fcrmodelstage as stages on touched.fcr_stage_id = stages.id
+inner join fcr_model_batches as used on stages.model_id = used.fcr_model_id
 
 -- table: scenario_stage_constraint
 -- unused: no event
@@ -502,3 +562,9 @@ from touched
 inner join manual_anchors as anchors on touched.record_id = anchors.manual_anchor_id
 inner join batch_batchcontainerassignment as assignments on anchors.assignment_id = assignments.id
 where touched.anchor_type = 'manual'
+
+-- table: calibrations
+-- scan: always
+
+-- table: calibrated_tgc
+-- scan: always
