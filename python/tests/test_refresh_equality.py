@@ -59,7 +59,9 @@ def database(
 @pytest.fixture
 def trial(database: Database) -> Trial:
     said: list[str] = []
-    return Trial(database.connection, database.project, np.random.default_rng(SEED), said.append)
+    as_of = date.fromisoformat(database.project.variables["as_of_date"])
+    rng = np.random.default_rng(SEED)
+    return Trial(database.connection, database.project, rng, said.append, as_of)
 
 
 def what_was_done(trial: Trial) -> str:
@@ -295,6 +297,121 @@ def test_a_late_correction_touches_its_lineage_from_its_day_on_and_nothing_else(
     assert min(from_date for _, from_date in changes) == day
 
 
+def test_a_new_sample_touches_the_smoothed_rows_of_its_fish_and_no_other(trial: Trial) -> None:
+    connection = trial.connection
+    sample, assignment, _ = _late_sample(connection, trial.as_of - timedelta(days=300))
+    before = _smoothed_versions(connection)
+    trial.editor.update("batch_growthsample", sample, avg_weight_g=_heavier(connection, sample))
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+
+    after = _smoothed_versions(connection)
+    assert after.keys() == before.keys()
+    touched = {key for key in after if after[key] != before[key]}
+    stays = {stay for stay, _ in touched}
+    assert assignment in stays
+    assert stays <= _reached_by_fish_of(connection, assignment)
+    assert touched == {key for key in after if key[0] in stays}, "all days of an assignment"
+    assert len(stays) < len(_lineage_of(connection, assignment)) / 2
+
+
+def test_one_more_day_writes_the_smoothed_rows_of_that_day(trial: Trial) -> None:
+    """And those of the day before that late deaths change: no others."""
+    connection, day = trial.connection, trial.as_of
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+    stay, batch = _one(
+        connection,
+        """
+        select assignment_id, batch_id from anchorline_marts.daily_assignment_smoothed
+        where
+            state_date = %s
+            and population > 1000
+            and not is_observed
+            and assignment_id not in ( -- how many there were at first follows from who died
+                select assignment_id from anchorline_intermediate.int_stocking
+                where stocking_source in ('inferred', 'rebuilt')
+                union all
+                select to_assignment_id from anchorline_intermediate.int_movements
+                where is_inferred and to_assignment_id is not null
+            )
+        order by assignment_id limit 1
+        """,
+        day,
+    )
+    versions, days = _smoothed_versions(connection), _smoothed_days(connection)
+
+    def late_deaths() -> None:
+        trial.editor.insert(
+            "batch_mortalityevent",
+            trial.editor.any_of("batch_mortalityevent"),
+            batch_id=batch,
+            assignment_id=stay,
+            event_date=day,
+            count=501,
+        )
+
+    trial.edit(late_deaths)
+    new_day = day + timedelta(days=1)
+    trial.project.variables["as_of_date"] = new_day.isoformat()
+    limits = {"refresh_batches": _batches(connection), "refresh_days_since": day.isoformat()}
+    trial.project.dbt("prod", "run", "--select", equality.MODELS, variables=limits)
+
+    new_versions, new_days = _smoothed_versions(connection), _smoothed_days(connection)
+    new_keys = new_versions.keys() - versions.keys()
+    assert new_keys
+    assert {state_date for _, state_date in new_keys} == {new_day}
+    assert (stay, new_day) in new_keys
+    changed = {key for key in days if new_days[key] != days[key]}
+    assert (stay, day) in changed
+    assert {state_date for _, state_date in changed} == {day}
+    touched = {key for key in new_versions if new_versions[key] != versions.get(key)}
+    assert touched == changed | new_keys
+
+    trial.project.variables["as_of_date"] = day.isoformat()
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+    assert _smoothed_versions(connection).keys() == versions.keys()
+    assert trial.check(), what_was_done(trial)
+
+
+def test_how_sure_a_sample_is_goes_with_its_fish(trial: Trial) -> None:
+    """No state changes by it, but the start of an assignment that the fish move to does."""
+    connection = trial.connection
+    sample, destination = _one(
+        connection,
+        """
+        select anchors.record_id, arrivals.assignment_id
+        from anchorline_intermediate.int_smoothing_arrivals as arrivals
+        inner join anchorline_marts.weight_anchors as anchors
+            on
+                arrivals.source_assignment_id = anchors.assignment_id
+                and arrivals.departed_date > anchors.anchor_date
+        where
+            anchors.anchor_type = 'growth_sample'
+            and anchors.is_used
+            and anchors.day_measurement_count = 1
+            and anchors.innovation is not null
+        order by arrivals.departed_date - anchors.anchor_date, arrivals.movement_key limit 1
+        """,
+    )
+
+    def start_variance() -> float:
+        (variance,) = _one(
+            connection,
+            """
+            select prior_variance from anchorline_intermediate.int_weight_filter
+            where assignment_id = %s and observation_index = 0
+            """,
+            destination,
+        )
+        return float(variance)
+
+    before, computed_at = start_variance(), _computed_at(connection)
+    trial.editor.update("batch_growthsample", sample, sample_size=1, std_deviation_weight=None)
+    trial.project.dbt("prod", "run", "--select", equality.MODELS)
+    assert start_variance() > before
+    assert _computed_at(connection) == computed_at, "no state is computed again"
+    assert trial.check(), what_was_done(trial)
+
+
 def test_a_run_that_finds_nothing_changed_writes_no_state(trial: Trial) -> None:
     trial.project.dbt("prod", "run", "--select", equality.MODELS)
     before = _computed_at(trial.connection)
@@ -340,6 +457,62 @@ def _computed_at(connection: psycopg.Connection) -> dict[tuple[int, date], objec
             select assignment_id, state_date, last_computed_at
             from anchorline_marts.daily_assignment_states
             """
+        ).fetchall()
+    }
+
+
+def _smoothed_versions(connection: psycopg.Connection) -> dict[tuple[int, date], object]:
+    """Return which transaction wrote each smoothed row."""
+    return {
+        (stay, state_date): version
+        for stay, state_date, version in connection.execute(
+            """
+            select assignment_id, state_date, xmin::text
+            from anchorline_marts.daily_assignment_smoothed
+            """
+        ).fetchall()
+    }
+
+
+def _smoothed_days(connection: psycopg.Connection) -> dict[tuple[int, date], object]:
+    """Return what the smoothed row of each day follows from."""
+    return {
+        (stay, state_date): values
+        for stay, state_date, *values in connection.execute(
+            """
+            select assignment_id, state_date, population, degree_days, root_drift
+            from anchorline_intermediate.int_smoothing_days
+            """
+        ).fetchall()
+    }
+
+
+def _batches(connection: psycopg.Connection) -> list[int]:
+    rows = connection.execute("select batch_id from anchorline_staging.stg_batches").fetchall()
+    return sorted(row[0] for row in rows)
+
+
+def _reached_by_fish_of(connection: psycopg.Connection, assignment: int) -> set[int]:
+    """Return an assignment and all to which fish of it have come."""
+    return {
+        row[0]
+        for row in connection.execute(
+            """
+            with recursive reached as (
+                select %s::bigint as assignment_id
+
+                union
+
+                select movements.to_assignment_id
+                from reached
+                inner join anchorline_intermediate.int_movements as movements
+                    on reached.assignment_id = movements.from_assignment_id
+                where movements.to_assignment_id is not null
+            )
+
+            select assignment_id from reached
+            """,
+            (assignment,),
         ).fetchall()
     }
 

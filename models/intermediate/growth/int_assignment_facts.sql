@@ -1,6 +1,6 @@
 -- One row per usable assignment: fingerprints of what its rows in the marts show beside its daily
--- inputs. `labels_hash`: names and the scenario, which stand on every day. `facts_hash`: its
--- stay, its movements, its measurements, its end.
+-- inputs. `labels_hash`: names, limits and the scenario, which stand on every day. `facts_hash`:
+-- its stay, its movements, its measurements, its harvests, its end.
 {{ config(
     meta={'examined_by': ['batch_id', 'assignment_id']},
     indexes=[
@@ -23,6 +23,30 @@ batch_scenarios as (
 
 containers as (
     select * from {{ ref('stg_containers') }}
+),
+
+model_fcr as (
+    select
+        batch_id,
+        hash_array_extended(
+            array_agg(
+                hash_record_extended(row(model_fcr.*), 0)
+                order by first_day_number, lifecycle_stage_id, min_weight_g
+            ),
+            0
+        ) as model_fcr_hash
+    from {{ examined('int_model_fcr', 'model_fcr') }}
+    group by batch_id
+),
+
+harvests as (
+    select
+        assignment_id,
+        hash_array_extended(
+            array_agg(hash_record_extended(row(harvests.*), 0) order by harvest_date), 0
+        ) as harvests_hash
+    from {{ examined('int_harvests', 'harvests') }}
+    group by assignment_id
 ),
 
 stage_names as (
@@ -103,6 +127,9 @@ final as (
             row(
                 batches.batch_number,
                 containers.container_name,
+                containers.volume_m3,
+                containers.max_biomass_kg,
+                model_fcr.model_fcr_hash,
                 stage_names.stage_names_hash,
                 batch_scenarios.scenario_id,
                 batch_scenarios.scenario_source
@@ -117,6 +144,7 @@ final as (
                 arrivals.arrivals_hash,
                 departures.departures_hash,
                 measurements.measurements_hash,
+                harvests.harvests_hash,
                 assignments.end_date <= {{ as_of_date() }},
                 assignments.end_date < {{ as_of_date() }}
             ),
@@ -131,6 +159,8 @@ final as (
     left join departure_days on assignments.assignment_id = departure_days.assignment_id
     left join arrivals on assignments.assignment_id = arrivals.assignment_id
     left join departures on assignments.assignment_id = departures.assignment_id
+    left join model_fcr on assignments.batch_id = model_fcr.batch_id
+    left join harvests on assignments.assignment_id = harvests.assignment_id
     left join measurements on assignments.assignment_id = measurements.assignment_id
 )
 

@@ -289,6 +289,27 @@ of_facts as (
     where stored_batch_id is not null and stored_batch_id is distinct from batch_id
 ),
 
+-- How sure a measurement is (its spread and size) is part of no day's inputs, but goes with the
+-- fish that move: to any assignment of the lineage. No day of these changes: from after the
+-- lineage's last.
+of_measurements as (
+    select
+        spans.assignment_id,
+        spans.batch_id,
+        max(max(spans.last_date)) over (partition by lineages.lineage_id) + 1 as from_date,
+        false as recomputes_states,
+        'lineage' as reason
+    from lineages
+    inner join spans on lineages.batch_id = spans.batch_id
+    where
+        lineages.lineage_id in (
+            select of_batches.lineage_id
+            from differing_facts
+            inner join lineages as of_batches on differing_facts.batch_id = of_batches.batch_id
+        )
+    group by lineages.lineage_id, spans.assignment_id, spans.batch_id
+),
+
 -- 3. Others that eat from feed which was recorded for the container alone.
 recomputed as (
     select
@@ -356,6 +377,8 @@ unioned as (
     select * from left_batches
     union all
     select * from of_facts
+    union all
+    select * from of_measurements
     union all
     select * from of_shared_feed
 ),

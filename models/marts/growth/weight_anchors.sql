@@ -16,12 +16,35 @@ anchors as (
     select * from {{ pending('int_anchors', 'assignments') }}
 ),
 
+weight_filter as (
+    select * from {{ pending('int_weight_filter', 'assignments') }}
+),
+
 batches as (
     select * from {{ ref('batches') }}
 ),
 
 containers as (
     select * from {{ ref('containers') }}
+),
+
+-- What the filter expected of a day's measurements, and how far off they may be.
+expected as (
+    select
+        assignment_id,
+        observed_date,
+        {{ weight_of_root('prior_root') }} as expected_weight_g,
+        {{ weight_of_root(
+            'prior_root - 1.96 * sqrt(prior_variance + observed_root_variance)'
+        ) }} as expected_weight_low_g,
+        {{ weight_of_root(
+            'prior_root + 1.96 * sqrt(prior_variance + observed_root_variance)'
+        ) }} as expected_weight_high_g,
+        innovation,
+        is_suspect,
+        is_drifting
+    from weight_filter
+    where observation_index > 0
 ),
 
 final as (
@@ -71,12 +94,25 @@ final as (
             'segments.last_anchor_weight_g',
             'segments.compared_weight_g',
             'segments.degree_days_since_last_anchor'
-        ) }})::numeric(12, 4) as segment_tgc
+        ) }})::numeric(12, 4) as segment_tgc,
+
+        -- against all earlier measurements
+        expected.expected_weight_g::numeric(12, 4) as expected_weight_g,
+        expected.expected_weight_low_g::numeric(12, 4) as expected_weight_low_g,
+        expected.expected_weight_high_g::numeric(12, 4) as expected_weight_high_g,
+        expected.innovation::numeric(10, 2) as innovation,
+        expected.is_suspect,
+        expected.is_drifting
     from segments
     left join anchors
         on
             segments.assignment_id = anchors.assignment_id
             and segments.anchor_date = anchors.anchor_date
+    left join expected
+        on
+            segments.anchor_status = 'used'
+            and segments.assignment_id = expected.assignment_id
+            and segments.anchor_date = expected.observed_date
     left join batches on segments.batch_id = batches.batch_id
     left join containers on segments.container_id = containers.container_id
 )
