@@ -28,6 +28,11 @@ MEASURED_TABLES: Final = (
 ACTIVITY_TABLE: Final = "planning_plannedactivity"
 BATCH_TABLE: Final = "batch_batch"
 PIN_COLUMNS: Final = ("pinned_projection_run_id", "pinned_scenario_id")
+PINNED_TABLES: Final = {
+    "scenario": ("scenario_id", "name", "batch_id", "start_date"),
+    "scenario_projection_run": ("run_id", "scenario_id"),
+}
+"""What a batch can be pinned to, and the columns by which the writer chooses."""
 
 LONGEST_NAME: Final = 63
 """Bytes of an identifier that PostgreSQL keeps."""
@@ -219,18 +224,26 @@ def _writing_raw(
         "raw tables: the writer plans, pins, and sees which measurements there are"
     )
     pins = [name for name in PIN_COLUMNS if name in tables[BATCH_TABLE].columns]
-    for privilege, columns in (("select", ["id", "batch_number", *pins]), ("update", pins)):
-        if columns:
+    for privilege, names in (("select", ["id", "batch_number", *pins]), ("update", pins)):
+        if names:
             yield Step(
                 sql.SQL("grant {} ({}) on {} to {}").format(
                     sql.SQL(privilege),
-                    _names(columns),
+                    _names(names),
                     sql.Identifier(schema, BATCH_TABLE),
                     writer,
                 ),
                 heading,
             )
             heading = None
+    for name, columns in PINNED_TABLES.items():
+        there = [column for column in columns if name in tables and column in tables[name].columns]
+        if there:
+            yield Step(
+                sql.SQL("grant select ({}) on {} to {}").format(
+                    _names(there), sql.Identifier(schema, name), writer
+                )
+            )
     for name in MEASURED_TABLES:
         if name in tables:
             yield Step(

@@ -347,6 +347,8 @@ INSERT_ANCHOR: Final[LiteralString] = (
         "from anchorline_marts.batches where scenario_id is not null limit 1 returning id",
         "select due_date, status from public.planning_plannedactivity",
         "update public.batch_batch set pinned_projection_run_id = null where batch_number = 'x'",
+        "select scenario_id, name, batch_id, start_date from public.scenario",
+        "select run_id, scenario_id from public.scenario_projection_run",
         "select id from public.batch_growthsample",
         "select * from anchorline_marts.weight_anchors",
     ],
@@ -378,6 +380,10 @@ def test_writer_may(farm: Farm, query: LiteralString) -> None:
         "insert into public.batch_batch (id) values (1)",
         "delete from public.batch_batch",
         "select notes from public.batch_batch",
+        "select initial_weight from public.scenario",
+        "update public.scenario set name = 'mine'",
+        "select label from public.scenario_projection_run",
+        "select from public.scenario_tgcmodel",
         "select avg_weight_g from public.batch_growthsample",
         "update public.batch_growthsample set avg_weight_g = 1",
         "insert into public.batch_growthsample (id) values (1)",
@@ -396,6 +402,34 @@ def test_writer_may(farm: Farm, query: LiteralString) -> None:
 def test_writer_may_not(farm: Farm, query: LiteralString) -> None:
     with farm.of("test_planner") as writer:
         refused(writer, query)
+
+
+def test_writer_pins_by_command(farm: Farm, use: Callable[[str], None]) -> None:
+    with psycopg.connect(farm.url) as connection:
+        [(number, run, scenario)] = connection.execute(
+            "select batches.batch_number, runs.run_id, runs.scenario_id "
+            "from batch_batch as batches inner join scenario_projection_run as runs "
+            "on batches.pinned_projection_run_id = runs.run_id limit 1"
+        ).fetchall()
+
+    def pin_of(*arguments: str) -> Row | None:
+        result = CliRunner().invoke(main, ["scenarios", *arguments, "--target", "prod"])
+        assert result.exit_code == 0, result.output
+        with psycopg.connect(farm.url) as connection:
+            return connection.execute(
+                "select pinned_projection_run_id from batch_batch where batch_number = %s",
+                (number,),
+            ).fetchone()
+
+    use(farm.url_of("test_planner"))
+    assert pin_of("unpin", number) == (None,)
+    assert pin_of("pin", number, str(scenario)) == (run,)
+
+    use(farm.url_of("test_dashboard"))
+    result = CliRunner().invoke(main, ["scenarios", "unpin", number, "--target", "prod"])
+    assert result.exit_code == 1
+    assert "'test_dashboard' may not" in result.stderr
+    assert "docs/roles.md" in result.stderr
 
 
 def test_pins_of_older_instances_can_be_set(

@@ -60,6 +60,7 @@ final as (
         scenarios.scenario_name,
         scenarios.tgc_model_id,
         scenarios.mortality_model_id,
+        scenarios.fcr_model_id,
         scenarios.constraint_set_id,
         scenarios.initial_weight_g
     from chosen
