@@ -81,6 +81,14 @@ def system_user() -> str:
         return "postgres"
 
 
+def acting_user(connection: psycopg.Connection, target: str | None = None) -> str:
+    """Return who is at work: the user who is logged in; in the embedded database all are one."""
+    if settings.chosen_target(target) == "embedded":
+        return system_user()
+    row = connection.execute("select session_user").fetchone()
+    return str(row[0]) if row else system_user()
+
+
 def _explain(
     error: psycopg.OperationalError, target: str, parameters: dict[str, Any]
 ) -> AnchorlineError:

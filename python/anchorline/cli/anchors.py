@@ -15,10 +15,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anchorline import console, hints, settings
+from anchorline import console, hints
 from anchorline.anchors import Added, Anchors, Measurement, parse_weight
 from anchorline.cli.options import target_option
-from anchorline.connection import connect, system_user
+from anchorline.connection import acting_user, connect
 from anchorline.explain.reader import ANCHOR_NAMES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -326,12 +326,7 @@ def _tell_next_step(batch: str | None, target: str) -> None:
 
 def _by(connection: Connection, target: str, named: str | None) -> str:
     """Return who states something: the name given, else the user who is logged in."""
-    if named is not None:
-        return named
-    if settings.chosen_target(target) == "embedded":  # everybody is the same user there
-        return system_user()
-    row = connection.execute("select session_user").fetchone()
-    return str(row[0]) if row else system_user()
+    return acting_user(connection, target) if named is None else named
 
 
 def _iso(value: Any) -> str:
