@@ -6,8 +6,9 @@ Reading the database is all the I/O here; the comparison itself is a pure functi
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,14 +22,27 @@ from psycopg import Connection, sql
 from pyarrow import csv
 
 from anchorline import settings
+from anchorline.comparison import (
+    ColumnDifference,
+    Rule,
+    TableComparison,
+    compare_tables,
+    days_of,
+    exact,
+    published,
+)
 from anchorline.errors import AnchorlineError
 from anchorline.raw.sources import project_variable
+from anchorline.reference.forecast import forecasts
 from anchorline.reference.inputs import COLUMNS, Farm, Parameters, Seeds
+from anchorline.reference.plans import plan_days
+from anchorline.reference.smoothing import smoothed_series
 from anchorline.reference.states import DECIMALS, Result, daily_assignment_states
-from anchorline.reference.tables import UNKNOWN
-
-RELATIVE_TOLERANCE: Final = 1e-9
-"""How far unrounded weights may be apart, relative to the weight."""
+from anchorline.reference.tables import UNKNOWN, day_key, ints
+from anchorline.verify_outlook import TABLES as OUTLOOK_TABLES
+from anchorline.verify_outlook import compare_outlook
+from anchorline.verify_smoothed import TABLES as SMOOTHED_TABLES
+from anchorline.verify_smoothed import compare_smoothed, of_batches
 
 EXACT: Final = (
     "batch_id",
@@ -77,9 +91,11 @@ _SEEDS: Final[Mapping[str, str]] = {
     ),
     "baseline_temperature_profile": "#day_number %temp_c",
     "confidence_by_source": "$quantity $source %confidence",
+    "forecast_constants": "$constant %value",
     "growth_constants": "$constant %value",
     "plausible_ranges": "$quantity %min_value %max_value",
     "selection_factors": "$selection_method %mean_weight_factor",
+    "smoothing_constants": "$constant %value",
     "stage_weight_caps": "$lifecycle_stage_key %max_weight_g",
 }
 _MART: Final = (
@@ -95,22 +111,12 @@ _ENGINE: Final = "#assignment_id @state_date #population %weight_g"
 
 
 @dataclass(frozen=True)
-class ColumnDifference:
-    """How far a column is apart.
-
-    `largest` is absolute, of `weight_g (unrounded)` relative, and NaN for columns that are no
-    numbers; `differing` counts the rows beyond what the rule allows.
-    """
-
-    name: str
-    rule: str
-    largest: float
-    differing: int
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """The outcome of a comparison: per column, the rows on one side only, the first that differ."""
+    """The outcome of a comparison: per column, the rows on one side only, the first that differ.
+
+    `tables` are those of the smoothed series, the plans and the forecast; `missing` names what
+    could not be compared because the database does not hold it.
+    """
 
     state_count: int
     columns: list[ColumnDifference]
@@ -119,16 +125,20 @@ class Comparison:
     first_rows: pd.DataFrame
     rejected_only_in_database: pd.DataFrame
     rejected_only_in_reference: pd.DataFrame
+    tables: Sequence[TableComparison] = ()
+    missing: Sequence[str] = ()
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing differs."""
+        """Whether nothing differs, and nothing is missing that should have been compared."""
         return (
             not any(column.differing for column in self.columns)
             and self.only_in_database == 0
             and self.only_in_reference == 0
             and self.rejected_only_in_database.empty
             and self.rejected_only_in_reference.empty
+            and all(table.agrees for table in self.tables)
+            and not self.missing
         )
 
 
@@ -180,6 +190,24 @@ def read_seeds(connection: Connection, target: str) -> Seeds:
     return Seeds(**{name: _read(connection, schema, name, kinds) for name, kinds in _SEEDS.items()})
 
 
+def read_built_farm(connection: Connection, target: str) -> tuple[Farm, Seeds]:
+    """Read all that the reference computes from; AnchorlineError where nothing is built."""
+    with _built(connection, target):
+        return read_farm(connection, target), read_seeds(connection, target)
+
+
+@contextmanager
+def _built(connection: Connection, target: str) -> Iterator[None]:
+    """Say what to do where a view or table is missing."""
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as error:
+        raise AnchorlineError(
+            f"Database {connection.info.dbname} is not built on target {target}: run `dbt build` "
+            'first, after eval "$(make -s env)".'
+        ) from error
+
+
 def verify(
     connection: Connection,
     target: str,
@@ -189,17 +217,25 @@ def verify(
     limit: int = 10,
     tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[Result, Comparison]:
-    """Run the reference on the staging views and compare it with the published states.
+    """Run the reference on the staging views and compare it with what the database holds.
 
     Raises AnchorlineError where the database is not built, or a batch is not known.
     """
-    try:
+    with _built(connection, target):
         tell("Reading the staging views")
-        farm = read_farm(connection, target)
-        seeds = read_seeds(connection, target)
-        wanted = _batch_ids(farm, batch_numbers)
+        farm, seeds = read_farm(connection, target), read_seeds(connection, target)
+        wanted = batch_ids(farm, batch_numbers)
         tell(f"Computing the reference as of {parameters.as_of_date}")
         result = daily_assignment_states(farm, seeds, parameters)
+        smoothed = smoothed_series(result, seeds)
+        plans = plan_days(farm, seeds, parameters, result)
+        ahead = forecasts(farm, seeds, parameters, result, smoothed, plans)
+        outlook = {
+            "int_plan_days": plans,
+            "int_forecast_days": ahead.days,
+            "forecast_daily": ahead.daily,
+            "container_forecast": ahead.containers,
+        }
         tell("Reading the published states")
         mart = _read(
             connection, settings.layer_schema("marts", target), "daily_assignment_states", _MART
@@ -217,25 +253,42 @@ def verify(
             "rejected_records",
             "$table_name #record_id $reason",
         )
-    except psycopg.errors.UndefinedTable as error:
-        raise AnchorlineError(
-            f"Database {connection.info.dbname} is not built on target {target}: run `dbt build` "
-            'first, after eval "$(make -s env)".'
-        ) from error
+        tables, missing = _read_tables(connection, target)
     if wanted is not None:
         assignments = farm.assignments
         of_batch = assignments["assignment_id"][assignments["batch_id"].isin(wanted)]
         mart = mart[mart["assignment_id"].isin(of_batch)]
         engine = engine[engine["assignment_id"].isin(of_batch)]
         kept = result.states["assignment_id"].isin(of_batch)
-        result = Result(
-            result.states[kept].reset_index(drop=True),
-            result.unrounded[kept].reset_index(drop=True),
-            result.rejected.iloc[0:0],
-            result.movements,
+        result = replace(
+            result,
+            states=result.states[kept].reset_index(drop=True),
+            unrounded=result.unrounded[kept].reset_index(drop=True),
+            rejected=result.rejected.iloc[0:0],
         )
         rejected = rejected.iloc[0:0]
-    return result, compare(result, mart, engine, rejected, limit)
+        smoothed = of_batches(smoothed, of_batch, wanted)
+        outlook = {
+            name: frame[frame["batch_id"].isin(wanted)].reset_index(drop=True)
+            for name, frame in outlook.items()
+        }
+        tables = {
+            name: table[
+                table["assignment_id"].isin(of_batch)
+                if "assignment_id" in table
+                else table["batch_id"].isin(wanted)
+            ]
+            for name, table in tables.items()
+        }
+    comparison = replace(
+        compare(result, mart, engine, rejected, limit),
+        tables=[
+            *compare_smoothed(smoothed, tables, limit),
+            *compare_outlook(outlook, tables, limit),
+        ],
+        missing=missing,
+    )
+    return result, comparison
 
 
 def compare(
@@ -250,70 +303,55 @@ def compare(
     Counts, sources and names must be equal; published decimals within one unit of the last
     place; unrounded weights within 1e-9 of the weight.
     """
-    keys = ["assignment_id", "state_date"]
-    ours = result.states.assign(weight_g=result.unrounded["weight_g"])
-    ours["state_date"] = _days(ours["state_date"])
-    theirs = mart.merge(
-        engine.rename(columns={"population": "engine_population"}), on=keys, how="left"
+    ours = result.states.assign(
+        weight_g=result.unrounded["weight_g"],
+        engine_population=result.states["population"],
+        state_date=days_of(result.states["state_date"]),
     )
-    both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_db"), indicator="side")
-    sides = both["side"].astype(str)
-    pairs = both[sides == "both"].reset_index(drop=True)
-
-    differing = np.zeros(len(pairs), dtype=np.bool_)
-    columns = []
-    reports: list[pd.DataFrame] = []
-    checks: list[tuple[str, str, str, float | None]] = [
-        ("weight_g", "weight_g_db", "1e-9 relative", None),
-        ("population", "engine_population", "equal", 0.0),
-    ]
-    checks += [(name, f"{name}_db", "equal", 0.0) for name in EXACT]
-    checks += [(n, f"{n}_db", f"one in decimal {d}", 10.0**-d) for n, d in DECIMALS.items()]
-    for name, other, rule, tolerance in checks:
-        a, b = pairs[name], pairs[other]
-        if name in EXACT and (a.dtype == object or not pd.api.types.is_numeric_dtype(a.dtype)):
-            bad = ~_equal(a, b)
-            largest = float("nan")
-        else:
-            x, y = _reals(a), _reals(b)
-            gap = np.where(np.isnan(x) & np.isnan(y), 0.0, np.abs(x - y))
-            if tolerance is None:
-                gap = gap / np.maximum(np.abs(y), 1e-300)
-                bad = ~(gap <= RELATIVE_TOLERANCE)
-            else:
-                bad = ~(gap <= tolerance * (1 + 1e-6) + 1e-12)
-            largest = float(np.nanmax(gap)) if len(gap) and not np.all(np.isnan(gap)) else 0.0
-        label = {"weight_g": "weight_g (unrounded)"}.get(name, name)
-        if other == "engine_population":
-            label = "population (engine)"
-        columns.append(ColumnDifference(label, rule, largest, int(bad.sum())))
-        if bad.any():
-            differing |= bad
-            reports.append(
-                pd.DataFrame(
-                    {
-                        "batch_number": pairs["batch_number"][bad],
-                        "assignment_id": pairs["assignment_id"][bad],
-                        "state_date": _dates(pairs["state_date"][bad]),
-                        "column": label,
-                        "database": b[bad].astype(object),
-                        "reference": a[bad].astype(object),
-                    }
-                )
-            )
-    first = pd.concat(reports, ignore_index=True) if reports else pd.DataFrame()
-    if len(first):
-        first = first.sort_values(["state_date", "assignment_id"], kind="stable").head(limit)
+    theirs = mart.merge(
+        engine.rename(columns={"population": "engine_population"}),
+        on=["assignment_id", "state_date"],
+        how="left",
+    )
+    states = compare_tables(
+        "daily_assignment_states",
+        ours,
+        theirs,
+        (_state_key(ours), _state_key(theirs)),
+        [
+            Rule("weight_g", scale=1e-300, label="weight_g (unrounded)"),
+            Rule("engine_population", label="population (engine)"),
+            *exact(*EXACT),
+            *published(DECIMALS, *DECIMALS),
+        ],
+        ["batch_number", "assignment_id", "state_date"],
+        limit,
+    )
     ours_rejected, theirs_rejected = _keys(result.rejected), _keys(rejected)
     return Comparison(
-        state_count=len(pairs),
-        columns=columns,
-        only_in_database=int((sides == "right_only").sum()),
-        only_in_reference=int((sides == "left_only").sum()),
-        first_rows=first.reset_index(drop=True),
+        state_count=states.row_count,
+        columns=states.columns,
+        only_in_database=states.only_in_database,
+        only_in_reference=states.only_in_reference,
+        first_rows=states.first_rows,
         rejected_only_in_database=_without(theirs_rejected, ours_rejected),
         rejected_only_in_reference=_without(ours_rejected, theirs_rejected),
     )
+
+
+def read_truth(connection: Connection) -> pd.DataFrame:
+    """Read the true states of a demo farm: assignment_id, state_date, population, weight_g.
+
+    Raises AnchorlineError where there is no truth.
+    """
+    has_truth = connection.execute("select to_regclass('demo_truth.daily_states')").fetchone()
+    if has_truth is None or has_truth[0] is None:
+        raise AnchorlineError(
+            f"Database {connection.info.dbname} holds no demo farm, and only of a demo farm the "
+            "truth is known. Load one: `anchorline demo load`."
+        )
+    kinds = "#assignment_id @state_date #population %weight_g"
+    return _read(connection, "demo_truth", "daily_states", kinds)
 
 
 def truth_errors(connection: Connection, target: str) -> pd.DataFrame:
@@ -323,14 +361,7 @@ def truth_errors(connection: Connection, target: str) -> pd.DataFrame:
     with true fish: days_since_anchor, states, and the mean absolute percentage error of weight,
     number and biomass. A demo farm only: raises AnchorlineError where there is no truth.
     """
-    has_truth = connection.execute("select to_regclass('demo_truth.daily_states')").fetchone()
-    if has_truth is None or has_truth[0] is None:
-        raise AnchorlineError(
-            f"Database {connection.info.dbname} holds no demo farm, and only of a demo farm the "
-            "truth is known. Load one: `anchorline demo load`."
-        )
-    kinds = "#assignment_id @state_date #population %weight_g"
-    truth = _read(connection, "demo_truth", "daily_states", kinds)
+    truth = read_truth(connection)
     states = _read(
         connection,
         settings.layer_schema("marts", target),
@@ -387,7 +418,34 @@ def error_table(states: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _batch_ids(farm: Farm, batch_numbers: Sequence[str]) -> list[int] | None:
+def _read_tables(connection: Connection, target: str) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read the tables beside the states; names those that lack something, and what."""
+    tables, missing = {}, []
+    for table in (*SMOOTHED_TABLES, *OUTLOOK_TABLES):
+        schema = settings.layer_schema(table.layer, target)
+        there = {
+            str(row[0])
+            for row in connection.execute(
+                "select column_name from information_schema.columns"
+                " where table_schema = %s and table_name = %s",
+                (schema, table.name),
+            )
+        }
+        lacking = [column[1:] for column in table.columns.split() if column[1:] not in there]
+        if not there:
+            missing.append(f"{schema}.{table.name}")
+        elif lacking:
+            missing.append(f"{schema}.{table.name} ({', '.join(lacking)})")
+        else:
+            tables[table.name] = _read(connection, schema, table.name, table.columns)
+    return tables, missing
+
+
+def batch_ids(farm: Farm, batch_numbers: Sequence[str]) -> list[int] | None:
+    """Return the ids of batches by their numbers; None where none are given.
+
+    Raises AnchorlineError for a number that no batch has.
+    """
     if not batch_numbers:
         return None
     known = dict(zip(farm.batches["batch_number"], farm.batches["batch_id"], strict=True))
@@ -456,24 +514,8 @@ def _as_type(name: str, text: str, default: Any) -> Any:
         ) from error
 
 
-def _reals(values: pd.Series) -> np.ndarray:
-    if values.dtype == np.int64:
-        whole = values.to_numpy()
-        return np.where(whole == UNKNOWN, np.nan, whole.astype(np.float64))
-    return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
-
-
-def _equal(a: pd.Series, b: pd.Series) -> np.ndarray:
-    same = (a.astype(object) == b.astype(object)).to_numpy(dtype=np.bool_)
-    return np.asarray(same | (a.isna() & b.isna()).to_numpy(dtype=np.bool_))
-
-
-def _days(values: pd.Series) -> np.ndarray:
-    return values.to_numpy().astype("datetime64[D]").astype(np.int64)
-
-
-def _dates(days: pd.Series) -> np.ndarray:
-    return np.datetime_as_string(days.to_numpy().astype("datetime64[D]"))
+def _state_key(states: pd.DataFrame) -> np.ndarray:
+    return day_key(ints(states, "assignment_id"), ints(states, "state_date"))
 
 
 def _keys(rejected: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,14 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "load": ("anchorline.cli.load:load", "Load raw tables from a folder of CSV files."),
     "summary": ("anchorline.cli.summary:summary", "Show what the marts hold now."),
     "verify": ("anchorline.cli.verify:verify", "Compare the states with a second computation."),
+    "holdout": (
+        "anchorline.cli.holdout:holdout",
+        "Hide samples, and see how well the series know them.",
+    ),
+    "calibrate": (
+        "anchorline.cli.calibrate:calibrate",
+        "Fit growth and noise to the anchors, for the forecast.",
+    ),
     "refresh": ("anchorline.cli.refresh:refresh", "Bring the marts up to date with the records."),
     "watch": ("anchorline.cli.watch:watch", "Do so whenever the records change, until stopped."),
     "validate": (
@@ -34,6 +42,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "anchors": (
         "anchorline.cli.anchors:anchors",
         "State weights, and exclude bad samples, with who and why.",
+    ),
+    "scenarios": (
+        "anchorline.cli.scenarios:scenarios",
+        "Pin batches to the scenarios that they follow.",
     ),
     "bench": ("anchorline.cli.bench:bench", "Measure how fast the models build."),
 }

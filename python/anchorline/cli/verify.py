@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -53,11 +54,11 @@ def verify(
     truth: bool,
     target: str,
 ) -> None:
-    r"""Compute all states a second time, without SQL, and compare.
+    r"""Compute states, smoothed series, plans and forecast a second time, without SQL, and compare.
 
     The reference reads the staging views and seeds only. Counts and sources must be equal,
     unrounded weights within 1e-9 of the weight, published decimals within one unit of the last
-    place. Exit code 1 where anything differs.
+    place. Exit code 1 where anything differs, or a table that should be compared is missing.
 
     \b
     Examples:
@@ -85,9 +86,16 @@ def verify(
         errors = truth_errors(connection, target) if truth else None
     _print_columns(comparison)
     _print_rows(comparison)
+    for table in comparison.tables:
+        _print_table(table)
+    if comparison.missing:
+        console.paragraph(
+            "Not compared, because the database does not hold it: "
+            f"{', '.join(comparison.missing)}. Run `dbt build`, and verify again.\n"
+        )
     if errors is not None:
         _print_truth(errors)
-    verdict = "no difference" if comparison.agrees else "they differ"
+    verdict = _verdict(comparison)
     console.out.print(f"{comparison.state_count:,} states as of {parameters.as_of_date}: {verdict}")
     if not comparison.agrees:
         click.get_current_context().exit(1)
@@ -106,15 +114,40 @@ def given_variables(text: str | None) -> dict[str, Any]:
     return given
 
 
-def _print_columns(comparison: Any) -> None:
-    table = Table(title="Database against reference", box=box.SIMPLE, title_justify="left")
+def _verdict(comparison: Any) -> str:
+    if comparison.agrees:
+        return "no difference"
+    if replace(comparison, missing=()).agrees:
+        return "no difference in what was compared; not all of it was"
+    return "they differ"
+
+
+def _print_table(compared: Any) -> None:
+    table = _column_table(f"{compared.name}: {compared.row_count:,} rows", compared.columns)
+    for name, count in (
+        ("rows only in the database", compared.only_in_database),
+        ("rows only in the reference", compared.only_in_reference),
+    ):
+        table.add_row(name, "none", "", f"{count:,}")
+    console.show(table)
+    if len(compared.first_rows):
+        console.show(_frame_table("First rows that differ", compared.first_rows))
+
+
+def _column_table(title: str, columns: Any) -> Table:
+    table = Table(title=title, box=box.SIMPLE, title_justify="left")
     table.add_column("Column")
     table.add_column("Must be")
     table.add_column("Largest difference", justify="right")
     table.add_column("Rows that differ", justify="right")
-    for column in comparison.columns:
+    for column in columns:
         largest = "" if math.isnan(column.largest) else f"{column.largest:.3g}"
         table.add_row(column.name, column.rule, largest, f"{column.differing:,}")
+    return table
+
+
+def _print_columns(comparison: Any) -> None:
+    table = _column_table("Database against reference", comparison.columns)
     for name, count in (
         ("states only in the database", comparison.only_in_database),
         ("states only in the reference", comparison.only_in_reference),

@@ -18,10 +18,29 @@ The steps, in the order in which they need each other:
 `growth`           the recursion: one step a day for all assignments at once
 `feed`             feed per assignment and day, gain, feed conversion ratio
 `states`           all of it in order, and the columns that are published
+`observations`     clock and drift of each stay, and what was observed when
+`smoothing`        weights in hindsight: filter, smoother, and a bridge between anchors
+`plans`            what each scenario of a batch expects, day by day
+`forecast`         open assignments, from hindsight on to harvest size
 =================  ================================================================
 """
 
+from anchorline.reference.forecast import Forecast, forecasts
 from anchorline.reference.inputs import UNKNOWN, Farm, Parameters, Seeds
+from anchorline.reference.plans import plan_days
+from anchorline.reference.smoothing import Smoothed, smoothed_series
 from anchorline.reference.states import Result, daily_assignment_states
 
-__all__ = ["UNKNOWN", "Farm", "Parameters", "Result", "Seeds", "daily_assignment_states"]
+__all__ = [
+    "UNKNOWN",
+    "Farm",
+    "Forecast",
+    "Parameters",
+    "Result",
+    "Seeds",
+    "Smoothed",
+    "daily_assignment_states",
+    "forecasts",
+    "plan_days",
+    "smoothed_series",
+]

@@ -113,8 +113,10 @@ def measurements(
 ) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
     """Return every usable measurement of a mean weight, and what is rejected.
 
-    One row per measurement: anchor_type, record_id, stay, day, weight_g, sample_size (at least
-    1), planned_activity_id, is_excluded. `transfers` are the usable ones (`movements`).
+    One row per measurement up to the as-of date: anchor_type, record_id, stay, day, weight_g,
+    sample_size (at least 1), std_deviation_weight_g (NaN where not recorded),
+    planned_activity_id, anchor_status (`used`; `superseded` by a kind with a better precedence
+    on its day; `excluded`; `not_an_anchor`). `transfers` are the usable ones (`movements`).
     """
     parts, bad = [], []
     for table, reject_list in (
@@ -126,8 +128,12 @@ def measurements(
         parts.append(table)
         bad += reject_list
     rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    if not parameters.health_samplings_are_anchors:
-        rows = rows[rows["anchor_type"] != "health_sampling"]
+    rows = rows[rows["day"] <= parameters.as_of_day].reset_index(drop=True)
+    return rows.assign(anchor_status=_status(rows, farm, parameters, seeds)), bad
+
+
+def _status(rows: pd.DataFrame, farm: Farm, parameters: Parameters, seeds: Seeds) -> TextArray:
+    """Say of each measurement whether it anchors the state, and if not, why not."""
     listed = {
         (str(kind), int(record))
         for kind, record in zip(
@@ -136,12 +142,19 @@ def measurements(
             strict=True,
         )
     }
-    rows = rows.assign(
-        is_excluded=[
-            pair in listed for pair in zip(rows["anchor_type"], rows["record_id"], strict=True)
-        ]
+    kinds = texts(rows, "anchor_type")
+    excluded = np.array(
+        [pair in listed for pair in zip(kinds, rows["record_id"], strict=True)], dtype=np.bool_
     )
-    return rows.reset_index(drop=True), bad
+    is_check = (kinds == "health_sampling") & (not parameters.health_samplings_are_anchors)
+    precedence = seeds.anchor_types.set_index("anchor_type")["precedence"]
+    rank = rows["anchor_type"].map(precedence).to_numpy(dtype=np.int64)
+    rank = np.where(excluded | is_check, np.iinfo(np.int64).max, rank)
+    best = pd.Series(rank).groupby([ints(rows, "stay"), ints(rows, "day")]).transform("min")
+    status = np.where(rank == best.to_numpy(), "used", "superseded").astype(object)
+    status[is_check] = "not_an_anchor"
+    status[excluded] = "excluded"
+    return status
 
 
 def used_transfer_weights(transfers: pd.DataFrame, exclusions: pd.DataFrame) -> RealArray:
@@ -155,19 +168,14 @@ def used_transfer_weights(transfers: pd.DataFrame, exclusions: pd.DataFrame) -> 
     return np.where(excluded, np.nan, reals(transfers, "measured_g"))
 
 
-def daily_anchors(rows: pd.DataFrame, seeds: Seeds, as_of_day: int) -> Anchors:
+def daily_anchors(rows: pd.DataFrame, seeds: Seeds) -> Anchors:
     """Return one anchor per assignment and day: the kind with the best precedence wins.
 
     Several measurements of that kind are averaged by sample size, `sum(n w) / sum(n)`; a single
-    one is taken as it is. Measurements after the as-of date are not known yet.
+    one is taken as it is.
     """
-    rows = rows[~rows["is_excluded"].astype(bool) & (rows["day"] <= as_of_day)]
-    order = seeds.anchor_types.set_index("anchor_type")
-    kinds = rows["anchor_type"].to_numpy(dtype=object)
-    rows = rows.assign(precedence=order.loc[kinds, "precedence"].to_numpy(dtype=np.int64))
-    rows = rows.sort_values(["stay", "day", "precedence", "record_id"], kind="stable")
-    best = rows.groupby(["stay", "day"])["precedence"].transform("min")
-    rows = rows[rows["precedence"] == best]
+    rows = rows[rows["anchor_status"] == "used"]
+    rows = rows.sort_values(["stay", "day", "record_id"], kind="stable")
     size = ints(rows, "sample_size").astype(np.float64)
     rows = rows.assign(size=size, mass=size * reals(rows, "weight_g"))
     rows["activity"] = rows["planned_activity_id"].where(
@@ -183,6 +191,7 @@ def daily_anchors(rows: pd.DataFrame, seeds: Seeds, as_of_day: int) -> Anchors:
     )
     kinds = days["anchor_type"].to_numpy(dtype=object)
     activity = ints(days, "activity")
+    confidence = seeds.anchor_types.set_index("anchor_type")["weight_confidence"]
     return Anchors(
         stay=ints(days, "stay"),
         day=ints(days, "day"),
@@ -192,7 +201,7 @@ def daily_anchors(rows: pd.DataFrame, seeds: Seeds, as_of_day: int) -> Anchors:
             reals(days, "mass") / reals(days, "size"),
         ),
         anchor_type=kinds,
-        confidence=order.loc[kinds, "weight_confidence"].to_numpy(dtype=np.float64),
+        confidence=confidence.loc[kinds].to_numpy(dtype=np.float64),
         planned_activity_id=np.where(activity == np.iinfo(np.int64).max, UNKNOWN, activity),
     )
 
@@ -204,6 +213,7 @@ def _rows(
     day: IntArray,
     weight_g: RealArray,
     sample_size: IntArray,
+    std_deviation_weight_g: RealArray,
     planned_activity_id: IntArray | None = None,
 ) -> pd.DataFrame:
     return pd.DataFrame(
@@ -214,6 +224,7 @@ def _rows(
             "day": day,
             "weight_g": weight_g,
             "sample_size": np.maximum(sample_size, 1),
+            "std_deviation_weight_g": std_deviation_weight_g,
             "planned_activity_id": (
                 np.full(len(record_id), UNKNOWN)
                 if planned_activity_id is None
@@ -242,6 +253,7 @@ def _growth_samples(
         ints(used, "sample_date"),
         reals(used, "avg_weight_g"),
         ints(used, "sample_size"),
+        reals(used, "std_deviation_weight_g"),
     ), [bad]
 
 
@@ -284,6 +296,7 @@ def _transfer_weighings(
             seeds.constant("min_staying_share"),
         ),
         ints(weighed, "measured_sample_size"),
+        reals(weighed, "measured_std_dev_weight_g"),
         take(ints(farm.transfer_workflows, "planned_activity_id"), workflow, UNKNOWN),
     ), [bad]
 
@@ -314,6 +327,8 @@ def _health_weighings(
     bad_mean = (count == 0) & ~np.isnan(recorded_g) & implausible(recorded_g, seeds)
     weight_g = np.where(count > 0, mass / np.maximum(count, 1), recorded_g)
     size = np.where(count > 0, count, ints(samplings, "fish_sampled_count"))
+    spread = _sample_deviation(weight[counted], of[counted], len(samplings))
+    spread_g = np.where(count > 0, spread, reals(samplings, "std_dev_weight_g"))
     sampling_reason = first_reason(
         len(samplings),
         outside_stay(stays, stay, day, parameters) | {"weight out of range": bad_mean},
@@ -356,7 +371,9 @@ def _health_weighings(
     others = np.flatnonzero(~claimed & ~is_bad & has_weight)
     return [
         (
-            _rows("vaccination", treatment_id, stay[at], day[at], weight_g[at], size[at]),
+            _rows(
+                "vaccination", treatment_id, stay[at], day[at], weight_g[at], size[at], spread_g[at]
+            ),
             [bad_fish, bad_samplings, bad_treatments],
         ),
         (
@@ -367,10 +384,19 @@ def _health_weighings(
                 day[others],
                 weight_g[others],
                 size[others],
+                spread_g[others],
             ),
             [],
         ),
     ]
+
+
+def _sample_deviation(values: RealArray, group: IntArray, size: int) -> RealArray:
+    """Return each group's sample standard deviation, NaN where it has fewer than two values."""
+    count = np.bincount(group, minlength=size)
+    mean = np.bincount(group, weights=values, minlength=size) / np.maximum(count, 1)
+    squares = np.bincount(group, weights=(values - mean[group]) ** 2, minlength=size)
+    return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
 
 
 def _manual_anchors(
@@ -392,4 +418,5 @@ def _manual_anchors(
         ints(used, "anchor_date"),
         reals(used, "weight_g"),
         np.ones(len(used), dtype=np.int64),
+        np.full(len(used), np.nan),
     ), [bad]

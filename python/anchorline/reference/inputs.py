@@ -23,7 +23,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     # # id or count, @ day, % measure, ? yes or no, $ text
     "lifecycle_stages": (
         "#lifecycle_stage_id #species_id $lifecycle_stage_name $lifecycle_stage_key #stage_order "
-        "%expected_weight_min_g %expected_weight_max_g"
+        "%expected_weight_min_g %expected_weight_max_g #typical_duration_days"
     ),
     "batches": (
         "#batch_id $batch_number #species_id #pinned_projection_run_id #pinned_scenario_id "
@@ -33,14 +33,18 @@ COLUMNS: Final[Mapping[str, str]] = {
         "#assignment_id #batch_id #container_id #lifecycle_stage_id ?is_active @assignment_date "
         "@departure_date #population_count %avg_weight_g"
     ),
-    "containers": "#container_id $container_name",
-    "growth_samples": "#growth_sample_id #assignment_id @sample_date #sample_size %avg_weight_g",
+    "containers": "#container_id #hall_id #area_id $container_name",
+    "halls": "#hall_id #freshwater_station_id",
+    "growth_samples": (
+        "#growth_sample_id #assignment_id @sample_date #sample_size %avg_weight_g "
+        "%std_deviation_weight_g"
+    ),
     "transfer_workflows": "#transfer_workflow_id #planned_activity_id",
     "transfer_actions": (
         "#transfer_action_id #transfer_workflow_id #source_assignment_id #dest_assignment_id "
         "$transfer_status $selection_method @actual_execution_date #source_population_before "
         "#transferred_count #mortality_during_transfer %measured_avg_weight_g "
-        "#measured_sample_size"
+        "%measured_std_dev_weight_g #measured_sample_size"
     ),
     "mortality_events": "#mortality_event_id #batch_id #assignment_id @event_date #death_count",
     "mortality_records": (
@@ -58,7 +62,8 @@ COLUMNS: Final[Mapping[str, str]] = {
         "#feeding_event_id #batch_id #assignment_id #container_id @feeding_date %amount_kg"
     ),
     "health_sampling_events": (
-        "#health_sampling_event_id #assignment_id @sampling_date #fish_sampled_count %avg_weight_g"
+        "#health_sampling_event_id #assignment_id @sampling_date #fish_sampled_count "
+        "%avg_weight_g %std_dev_weight_g"
     ),
     "individual_fish_observations": (
         "#individual_fish_observation_id #health_sampling_event_id %weight_g"
@@ -70,9 +75,13 @@ COLUMNS: Final[Mapping[str, str]] = {
     "harvest_lots": "#harvest_lot_id #harvest_event_id #unit_count",
     "scenarios": (
         "#scenario_id #batch_id #tgc_model_id #mortality_model_id #constraint_set_id "
-        "%initial_weight_g"
+        "%initial_weight_g @start_date #duration_days #initial_count"
     ),
     "projection_runs": "#projection_run_id #scenario_id",
+    "projection_days": (
+        "#projection_day_id #projection_run_id #lifecycle_stage_id @projection_date %avg_weight_g "
+        "%population"
+    ),
     "scenario_model_changes": (
         "#scenario_model_change_id #scenario_id #change_day #new_tgc_model_id "
         "#new_mortality_model_id"
@@ -94,6 +103,13 @@ COLUMNS: Final[Mapping[str, str]] = {
     ),
     "manual_anchors": "#manual_anchor_id #assignment_id @anchor_date %weight_g",
     "anchor_exclusions": "$anchor_type #record_id",
+    "planned_activities": (
+        "#planned_activity_id #batch_id #container_id $activity_type $activity_status"
+    ),
+    "calibrations": "#calibration_id %process_noise",
+    "calibrated_tgc": (
+        "#calibration_id #lifecycle_stage_id $site_kind #site_id %tgc_factor %tgc_factor_variance"
+    ),
 }
 
 
@@ -110,6 +126,7 @@ class Farm:
     batches: pd.DataFrame
     assignments: pd.DataFrame
     containers: pd.DataFrame
+    halls: pd.DataFrame
     growth_samples: pd.DataFrame
     transfer_workflows: pd.DataFrame
     transfer_actions: pd.DataFrame
@@ -126,6 +143,7 @@ class Farm:
     harvest_lots: pd.DataFrame
     scenarios: pd.DataFrame
     projection_runs: pd.DataFrame
+    projection_days: pd.DataFrame
     scenario_model_changes: pd.DataFrame
     tgc_models: pd.DataFrame
     tgc_model_stages: pd.DataFrame
@@ -135,6 +153,9 @@ class Farm:
     stage_constraints: pd.DataFrame
     manual_anchors: pd.DataFrame
     anchor_exclusions: pd.DataFrame
+    planned_activities: pd.DataFrame
+    calibrations: pd.DataFrame
+    calibrated_tgc: pd.DataFrame
 
     @classmethod
     def from_frames(cls, frames: Mapping[str, pd.DataFrame]) -> Farm:
@@ -158,9 +179,11 @@ class Seeds:
     baseline_stages: pd.DataFrame
     baseline_temperature_profile: pd.DataFrame
     confidence_by_source: pd.DataFrame
+    forecast_constants: pd.DataFrame
     growth_constants: pd.DataFrame
     plausible_ranges: pd.DataFrame
     selection_factors: pd.DataFrame
+    smoothing_constants: pd.DataFrame
     stage_weight_caps: pd.DataFrame
 
     def confidence(self, quantity: str, source: str) -> float:
@@ -171,6 +194,14 @@ class Seeds:
     def constant(self, name: str) -> float:
         """Return a constant of the growth model, in the unit that its seed names."""
         return _one(self.growth_constants[self.growth_constants["constant"] == name], "value")
+
+    def forecast(self, name: str) -> float:
+        """Return a constant of the forecast, in the unit that its seed names."""
+        return _one(self.forecast_constants[self.forecast_constants["constant"] == name], "value")
+
+    def smoothing(self, name: str) -> float:
+        """Return a constant of the smoothed series, in the unit that its seed names."""
+        return _one(self.smoothing_constants[self.smoothing_constants["constant"] == name], "value")
 
     def plausible(self, quantity: str) -> tuple[float, float]:
         """Return the limits outside which a record cannot be true, in the seed's unit."""

@@ -242,7 +242,25 @@ def periods(
     parameters: Parameters,
     seeds: Seeds,
 ) -> Periods:
-    """Return the models of each batch over its days, with their values per stage.
+    """Return the models of each batch over its days, as `model_periods` does.
+
+    Raises ValueError where a power law's coefficients cannot be of that form.
+    """
+    result = model_periods(farm, chosen, changes, stages, parameters, seeds)
+    if parameters.growth_formula == "power_law":
+        refuse_implausible(result, seeds)
+    return result
+
+
+def model_periods(
+    farm: Farm,
+    chosen: BatchScenarios,
+    changes: pd.DataFrame,
+    stages: Stages,
+    parameters: Parameters,
+    seeds: Seeds,
+) -> Periods:
+    """Return the models of each entry of `chosen` over its days, with their values per stage.
 
     A change replaces a model from its `change_day` (the batch's day number, at least 1) on; of
     several on a day the one with the highest id counts, TGC and mortality each by itself.
@@ -285,7 +303,7 @@ def periods(
         positions(tgc_ids, ints(farm.tgc_models, "tgc_model_id")),
         BASELINE,
     )
-    result = Periods(
+    return Periods(
         batch=np.array(batch, dtype=np.int64),
         first_day_number=np.array(first_day, dtype=np.int64),
         profile_id=np.where(profile == UNKNOWN, BASELINE, profile),
@@ -294,27 +312,35 @@ def periods(
         exponent_m=tgc_tables[2][at_tgc],
         rate=rate_tables[at_rate],
     )
-    if parameters.growth_formula == "power_law":
-        refuse_implausible(result, seeds)
-    return result
 
 
 def refuse_implausible(periods: Periods, seeds: Seeds) -> None:
-    """Raise ValueError where a power law grows a 1 kg fish at 10 °C implausibly fast or slowly.
-
-    Daily growth `c * 10^n * 1000^m / 1000` must lie within the seed's range (0.0005 to 0.03); a
-    coefficient of 0 is no growth on purpose.
-    """
-    low, high = seeds.plausible("power_law_daily_growth")
-    growth = periods.tgc * 10**periods.exponent_n * 1000**periods.exponent_m / 1000
-    bad = (periods.tgc != 0) & ~((growth >= low) & (growth <= high))
+    """Raise ValueError where a power law is `implausible_growth`."""
+    bad = implausible_growth(periods, seeds)
     if bool(np.any(bad)):
+        low, high = seeds.plausible("power_law_daily_growth")
+        growth = _power_law_growth(periods)
         period, stage = np.argwhere(bad)[0]
         raise ValueError(
             f"A power law grows a 1 kg fish at 10 °C by {growth[period, stage]:.6f} a day (batch "
             f"position {periods.batch[period]}, stage position {stage}); expected {low} to {high}. "
             "Its coefficients were fitted in another form: use growth_formula cube_root."
         )
+
+
+def implausible_growth(periods: Periods, seeds: Seeds) -> BoolArray:
+    """Say where a power law grows a 1 kg fish at 10 °C implausibly fast or slowly.
+
+    Daily growth `c * 10^n * 1000^m / 1000` must lie within the seed's range (0.0005 to 0.03); a
+    coefficient of 0 is no growth on purpose. bool [periods, stages].
+    """
+    low, high = seeds.plausible("power_law_daily_growth")
+    growth = _power_law_growth(periods)
+    return np.asarray((periods.tgc != 0) & ~((growth >= low) & (growth <= high)))
+
+
+def _power_law_growth(periods: Periods) -> RealArray:
+    return np.asarray(periods.tgc * 10**periods.exponent_n * 1000**periods.exponent_m / 1000)
 
 
 def _tgc_tables(
@@ -430,3 +456,11 @@ def stage_caps(stages: Stages, seeds: Seeds) -> RealArray:
 def batch_positions(stays: Stays, chosen: BatchScenarios) -> IntArray:
     """Return the position of each stay's batch in `chosen`."""
     return positions(stays.batch_id, chosen.batch_id)
+
+
+def all_profiles(profile_days: pd.DataFrame, seeds: Seeds) -> pd.DataFrame:
+    """Return the days of all temperature profiles, that of the seeds among them."""
+    baseline = seeds.baseline_temperature_profile[["day_number", "temp_c"]]
+    return pd.concat(
+        [profile_days, baseline.assign(temperature_profile_id=BASELINE)], ignore_index=True
+    )

@@ -51,13 +51,16 @@ class Result:
     ``states`` has the columns of `daily_assignment_states`, rounded as published, one row per
     assignment and day, sorted by both; ``unrounded`` has, row for row, assignment_id, state_date
     and the exact values (weight_g, biomass_kg, gain_kg, ...). ``rejected`` lists the records that
-    were not used: table_name, record_id, reason. ``movements`` are all groups of fish.
+    were not used: table_name, record_id, reason. ``movements`` are all groups of fish,
+    ``measurements`` all measured mean weights: anchor_type, record_id, assignment_id, anchor_date,
+    weight_g, sample_size, std_deviation_weight_g, anchor_status.
     """
 
     states: pd.DataFrame
     unrounded: pd.DataFrame
     rejected: pd.DataFrame
     movements: pd.DataFrame
+    measurements: pd.DataFrame
 
 
 def daily_assignment_states(farm: Farm, seeds: Seeds, parameters: Parameters) -> Result:
@@ -82,7 +85,7 @@ def daily_assignment_states(farm: Farm, seeds: Seeds, parameters: Parameters) ->
         stays.container_id[days.stay],
         days.day,
         temperatures.profile_temperatures(
-            _all_profiles(profile_days, seeds), periods.profile_id[period], days.day_number
+            scenarios.all_profiles(profile_days, seeds), periods.profile_id[period], days.day_number
         ),
         parameters,
         seeds,
@@ -94,7 +97,7 @@ def daily_assignment_states(farm: Farm, seeds: Seeds, parameters: Parameters) ->
     harvests, bad_harvests = movements.check_harvests(farm, stays, parameters)
     died, bad_deaths = deaths.recorded_deaths(farm, stays, parameters)
     weighed, bad_weights = anchors.measurements(farm, transfers, stays, parameters, seeds)
-    daily_anchors = anchors.daily_anchors(weighed, seeds, parameters.as_of_day)
+    daily_anchors = anchors.daily_anchors(weighed, seeds)
 
     # where the fish came from
     rebuilt = stocking.rebuilt_counts(stays, transfers, creations, harvests, died)
@@ -205,6 +208,7 @@ def daily_assignment_states(farm: Farm, seeds: Seeds, parameters: Parameters) ->
         unrounded=exact.iloc[order].reset_index(drop=True),
         rejected=pd.concat(bad, ignore_index=True),
         movements=_movement_frame(moved, stays),
+        measurements=_measurement_frame(weighed, stays),
     )
 
 
@@ -212,17 +216,6 @@ def round_half_up(values: RealArray, decimals: int) -> RealArray:
     """Round as SQL does: halves away from 0; NaN stays NaN."""
     factor = 10.0**decimals
     return np.asarray(np.sign(values) * np.floor(np.abs(values) * factor + 0.5) / factor)
-
-
-def _all_profiles(profile_days: pd.DataFrame, seeds: Seeds) -> pd.DataFrame:
-    baseline = seeds.baseline_temperature_profile[["day_number", "temp_c"]]
-    return pd.concat(
-        [
-            profile_days,
-            baseline.assign(temperature_profile_id=scenarios.BASELINE),
-        ],
-        ignore_index=True,
-    )
 
 
 def _day_inputs(
@@ -446,19 +439,28 @@ def _rejected_deaths(
     return pd.concat(parts, ignore_index=True)
 
 
+def _dates(day: IntArray) -> np.ndarray:
+    return day.astype("datetime64[D]").astype("datetime64[s]")
+
+
+def _measurement_frame(weighed: pd.DataFrame, stays: activity.Stays) -> pd.DataFrame:
+    kept = ["anchor_type", "record_id", "weight_g", "sample_size", "std_deviation_weight_g"]
+    return weighed[[*kept, "anchor_status"]].assign(
+        assignment_id=stays.assignment_id[ints(weighed, "stay")],
+        anchor_date=_dates(ints(weighed, "day")),
+    )
+
+
 def _movement_frame(moved: movements.Movements, stays: activity.Stays) -> pd.DataFrame:
     def ids(at: IntArray) -> pd.Series:
         return _nullable(take(stays.assignment_id, at, UNKNOWN))
-
-    def date(day: IntArray) -> np.ndarray:
-        return day.astype("datetime64[D]").astype("datetime64[s]")
 
     return pd.DataFrame(
         {
             "from_assignment_id": ids(moved.source),
             "to_assignment_id": ids(moved.dest),
-            "departed_date": date(moved.departed_day),
-            "arrived_date": date(moved.arrived_day),
+            "departed_date": _dates(moved.departed_day),
+            "arrived_date": _dates(moved.arrived_day),
             "fish_count": moved.fish_count,
             "weight_g": moved.weight_g,
             "is_inferred": moved.is_inferred,

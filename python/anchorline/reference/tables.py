@@ -35,6 +35,11 @@ def reals(frame: pd.DataFrame, column: str) -> RealArray:
     return np.asarray(frame[column].to_numpy(), dtype=np.float64)
 
 
+def day_numbers(frame: pd.DataFrame, column: str) -> IntArray:
+    """Return a column of dates as days since 1970-01-01."""
+    return np.asarray(frame[column].to_numpy().astype("datetime64[D]").astype(np.int64))
+
+
 def flags(frame: pd.DataFrame, column: str) -> BoolArray:
     """Return a column of yes and no as booleans."""
     return np.asarray(frame[column].to_numpy(), dtype=np.bool_)
