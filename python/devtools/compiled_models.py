@@ -31,7 +31,10 @@ RAW_SCHEMA: Final = "public"
 
 @dataclass(frozen=True)
 class Model:
-    """One model: its name, relation, materialization, indexes, compiled query and parents."""
+    """One model: its name, relation, materialization, indexes, compiled query and parents.
+
+    A partial index is what stands behind the table's name when it is made.
+    """
 
     name: str
     schema: str
@@ -39,6 +42,7 @@ class Model:
     query: str
     parents: tuple[str, ...]
     indexes: tuple[Mapping[str, Any], ...]
+    partial_indexes: tuple[str, ...] = ()
 
     @property
     def relation(self) -> sql.Identifier:
@@ -110,6 +114,7 @@ def compile_project(
                     if parent.startswith("model.")
                 ),
                 indexes=tuple(node["config"].get("indexes") or ()),
+                partial_indexes=tuple(node["config"].get("partial_indexes") or ()),
             )
         elif node["resource_type"] == "test":
             data_tests[node["name"]] = node["compiled_code"]
@@ -150,6 +155,11 @@ def prepare_database(
         _add_older_columns(connection)
         _drop_constraints(connection)
     run_dbt("seed", url, folder / "seed", None)
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "alter table anchorline_ops.calibrated_tgc "
+            "drop constraint calibrated_tgc_calibration_id_fkey"
+        )
     project = compile_project(url, folder / "models", variables=variables)
     with psycopg.connect(url) as connection:
         for model in project.models:
@@ -172,6 +182,10 @@ def prepare_database(
                         model.relation,
                         sql.SQL(", ").join(map(sql.Identifier, index["columns"])),
                     )
+                )
+            for partial in model.partial_indexes:
+                connection.execute(
+                    sql.SQL("create index on {} {}").format(model.relation, sql.SQL(partial))
                 )
     return project
 
@@ -196,16 +210,16 @@ def taken_back(connection: Connection) -> Iterator[None]:
         yield
 
 
-def prepare_filling(connection: Connection, project: CompiledProject) -> sql.Composed:
-    """Let the server prepare what fills the tables of the models; return the statements to run.
+def prepare_filling(connection: Connection, project: CompiledProject) -> dict[str, sql.Composed]:
+    """Let the server prepare what fills the tables of the models; return what calls it, by model.
 
-    They fill the tables from the raw rows, parents first; views are there already. A model's plan
-    costs more than its few rows: a session plans it once.
+    Called in that order they fill all tables from the raw rows, parents first; views are there
+    already. A model's plan costs more than its few rows: a session plans it once.
     """
     # where psycopg prepares statements by itself, it drops all of the session's at a rollback
     connection.prepare_threshold = None
     columns_of = _columns(connection, project)
-    calls: list[sql.Composed] = []
+    calls: dict[str, sql.Composed] = {}
     for number, model in enumerate(project.models):
         if model.materialized == "view":
             continue
@@ -216,8 +230,8 @@ def prepare_filling(connection: Connection, project: CompiledProject) -> sql.Com
                 name, model.relation, columns, columns, sql.SQL(model.query)
             )
         )
-        calls.append(sql.SQL("execute {}").format(name))
-    return sql.SQL(";\n").join(calls)
+        calls[model.name] = sql.SQL("execute {}").format(name)
+    return calls
 
 
 def _columns(connection: Connection, project: CompiledProject) -> dict[tuple[str, str], list[str]]:

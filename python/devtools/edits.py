@@ -117,6 +117,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "batch_species": Table("id", None),
     "scenario": Table("scenario_id", EVERYTHING),
     "scenario_projection_run": Table("run_id", EVERYTHING),
+    "scenario_scenarioprojection": Table("projection_id", EVERYTHING),
     "scenario_scenariomodelchange": Table("change_id", EVERYTHING),
     "scenario_tgcmodel": Table("model_id", EVERYTHING),
     "scenario_tgc_model_stage": Table("id", EVERYTHING),
@@ -124,6 +125,9 @@ TABLES: Final[Mapping[str, Table]] = {
     "scenario_mortality_model_stage": Table("id", EVERYTHING),
     "scenario_stage_constraint": Table("id", EVERYTHING),
     "scenario_temperaturereading": Table("reading_id", EVERYTHING),
+    "scenario_fcrmodelstage": Table("id", EVERYTHING),
+    "planning_plannedactivity": Table("id", "select row.batch_id"),
+    "calibrations": Table("calibration_id", EVERYTHING, schema="anchorline_ops"),
     "manual_anchors": Table(
         "manual_anchor_id", _of_assignment("assignment_id"), schema="anchorline_ops"
     ),
@@ -1134,6 +1138,95 @@ class Editor:
         else:
             self.update("scenario_projection_run", run, scenario_id=self.any_of("scenario"))
 
+    def _projection_rows(self) -> None:
+        """Store days of a projection run, or change or delete one that is stored."""
+        run = self.any_of("scenario_projection_run")
+        stored = self._keys("scenario_scenarioprojection", "projection_run_id", run)
+        if stored and self.chance(0.6):
+            row = self.pick(*stored)
+            if self.chance(0.3):
+                self.delete("scenario_scenarioprojection", row)
+            else:
+                self.update(
+                    "scenario_scenarioprojection", row, average_weight=self.number(1, 6000) / 2
+                )
+            return
+        stage = self.any_of("batch_lifecyclestage")
+        batch = self._row("batch_batch", self.batch())
+        first_day, weight = self.number(1, 300), self.number(1, 400) / 2
+        for day in range(first_day, first_day + self.number(2, 30)):
+            key = self._execute(
+                """
+                insert into {table} (
+                    {key}, projection_date, day_number, average_weight, population, biomass,
+                    daily_feed, cumulative_feed, temperature, created_at, updated_at,
+                    current_stage_id, projection_run_id
+                )
+                select coalesce(max({key}), 0) + 1, %s, %s, %s, 1000, %s, 0, 0, 8, now(), now(),
+                    %s, %s
+                from {table}
+                returning {key}
+                """,
+                "scenario_scenarioprojection",
+                (
+                    date.fromisoformat(batch["start_date"]) + timedelta(days=day - 1),
+                    day,
+                    weight,
+                    weight,
+                    stage,
+                    run,
+                ),
+            ).fetchone()[0]
+            self._edit.former_rows.append(("scenario_scenarioprojection", key, None))
+            self._touch("scenario_scenarioprojection", key)
+            weight *= 1.01
+        self._edit.what.append(f"insert days {first_day} to {day} of run {run}")
+
+    def _feed_model(self) -> None:
+        stage = self.any_of("scenario_fcrmodelstage")
+        self.update("scenario_fcrmodelstage", stage, fcr_value=self.number(70, 160) / 100)
+
+    def _planned_activity(self) -> None:
+        activity = self.any_of("planning_plannedactivity")
+        if self.chance(0.2):
+            self.delete("planning_plannedactivity", activity)
+            return
+        changes = {
+            "activity_type": self.pick("HARVEST", "TRANSFER", "VACCINATION"),
+            "status": self.pick("PENDING", "PENDING", "IN_PROGRESS", "COMPLETED", "CANCELLED"),
+            "due_date": self.last_day + timedelta(days=self.number(-20, 60)),
+        }
+        if self.chance(0.5):
+            self.update("planning_plannedactivity", activity, **changes)
+        else:
+            self.insert("planning_plannedactivity", activity, batch_id=self.batch(), **changes)
+
+    def _calibration(self) -> None:
+        """Keep a fit of one life stage over all sites."""
+        stage, factor = self.any_of("batch_lifecyclestage"), self.number(60, 130) / 100
+        key = self._execute(
+            """
+            insert into {table} (
+                calibrated_by, as_of_date, anchor_pair_count, process_noise, engine_version
+            )
+            values ('edits', %s, 9, %s, 1)
+            returning {key}
+            """,
+            "calibrations",
+            (self.last_day, self.pick(None, 1e-5, 4e-5)),
+        ).fetchone()[0]
+        self.connection.execute(
+            """
+            insert into anchorline_ops.calibrated_tgc
+            select %s, %s, 'all', null, null, 2, 2 * f, 2 * f, f, 3 * f, f, 0.01, 9
+            from (values (%s::double precision)) as factors (f)
+            """,
+            (key, stage, factor),
+        )
+        self._edit.former_rows.append(("calibrations", key, None))
+        self._touch("calibrations", key)
+        self._edit.what.append(f"insert calibration {key}: stage {stage} grows {factor} times")
+
     # -- temperature --------------------------------------------------------------------------
 
     def _reading_insert(self) -> None:
@@ -1341,6 +1434,10 @@ _WEIGHTS: Final[Mapping[str, float]] = {
     "model_delete": 0.7,
     "model_change": 1,
     "projection_run": 1,
+    "projection_rows": 1,
+    "feed_model": 1,
+    "planned_activity": 2,
+    "calibration": 1,
     "reading_insert": 3,
     "reading_update": 2,
     "reading_delete": 2,

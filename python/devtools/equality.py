@@ -54,9 +54,12 @@ MODELS: Final = "path:models/intermediate path:models/marts"
 """What a refresh runs: staging are views that change with the project only."""
 
 ABOUT_REFRESHES: Final = frozenset(
-    {"refresh_log", "restatements", "scenario_history", "state_freshness", "int_batch_freshness"}
+    {
+        *("refresh_log", "restatements", "scenario_history", "state_freshness"),
+        *("int_batch_freshness", "forecast_history", "forecast_accuracy"),
+    }
 )
-"""What tells of the refreshes themselves: a rebuild has another history."""
+"""What tells of the refreshes, or keeps what they said: a rebuild has another history."""
 
 _FLAGS: Final = (
     *("--quiet", "--no-use-colors", "--no-write-json", "--no-partial-parse"),
@@ -232,7 +235,7 @@ def rebuild(connection: Connection, project: Project) -> None:
             )
         ops = sql.Identifier(f"{REBUILT}_ops")
         connection.execute(sql.SQL("create schema {}").format(ops))
-        for table in ("manual_anchors", "anchor_exclusions"):
+        for table in ("manual_anchors", "anchor_exclusions", "calibrations", "calibrated_tgc"):
             copied = sql.Identifier(f"{REBUILT}_ops", table)
             original = sql.Identifier(f"{REFRESHED}_ops", table)
             connection.execute(
@@ -253,6 +256,8 @@ def rebuild(connection: Connection, project: Project) -> None:
             MODELS,
             "stg_manual_anchors",
             "stg_anchor_exclusions",
+            "stg_calibrations",
+            "stg_calibrated_tgc",
         )
     else:
         project.dbt(

@@ -16,6 +16,7 @@ import pandas as pd
 from psycopg import Connection, sql
 
 from anchorline import settings
+from anchorline.comparison import TableComparison
 from anchorline.reference import Parameters
 from anchorline.verify import Comparison, run_parameters, verify
 from devtools.compiled_models import (
@@ -67,6 +68,22 @@ _FEATURES: Final = """
     where sources.batch_id <> destinations.batch_id
     union select 'lineage of several batches' from {intermediate}.int_lineages
     where batch_id <> lineage_id
+    union select 'plan ' || plan_source from {intermediate}.int_plan_days
+    union select 'plan that is not in force' from {intermediate}.int_plan_days
+    where not is_in_force
+    union select 'plan that goes on from its stored days' from {intermediate}.int_plan_days
+    group by batch_id, scenario_id having count(distinct plan_source) = 2
+    union select 'forecast ' || forecast_tier from {marts}.container_forecast
+    union select 'forecast that reaches harvest' from {marts}.container_forecast
+    where expected_harvest_date is not null
+    union select 'forecast that never reaches harvest' from {marts}.container_forecast
+    where expected_harvest_date is null
+    union select 'forecast of a transfer' from {marts}.container_forecast
+    where expected_transfer_date is not null
+    union select 'forecast with other temperatures than the profile'
+    from {marts}.container_forecast where temperature_bias_c <> 0
+    union select 'forecast with calibrated growth at a site' from {intermediate}.int_calibrated_tgc
+    where site_kind <> 'all'
     union select 'rejected: ' || reason from {marts}.rejected_records
 """
 """What a farm holds, in the words of the models."""
@@ -141,6 +158,11 @@ class FarmReport:
     def kind(self) -> frozenset[str]:
         """What differs, without how much: a smaller farm must still fail in the same way."""
         found = {column.name for column in self.comparison.columns if column.differing}
+        for table in self.comparison.tables:
+            found.update(f"{table.name}.{c.name}" for c in table.columns if c.differing)
+            if table.only_in_database or table.only_in_reference:
+                found.add(f"rows of {table.name} on one side only")
+        found.update(f"missing {name}" for name in self.comparison.missing)
         for rejected in self._rejected_on_one_side.values():
             found.update(f"rejected for {reason}" for reason in rejected["reason"])
         if self.comparison.only_in_database or self.comparison.only_in_reference:
@@ -175,6 +197,9 @@ class FarmReport:
         ):
             if count:
                 yield f"states only in the {side}: {count}"
+        for compared in comparison.tables:
+            yield from _table_lines(compared)
+        yield from (f"missing: {name}" for name in comparison.missing)
         for side, rejected in self._rejected_on_one_side.items():
             for table, record_id, reason in rejected.itertuples(index=False, name=None):
                 yield f"rejected only in the {side}: {table} {record_id}, {reason}"
@@ -182,17 +207,37 @@ class FarmReport:
             yield f"data test {name}: {count} rows"
 
 
+def _table_lines(compared: TableComparison) -> Iterator[str]:
+    for column in compared.columns:
+        if column.differing:
+            yield (
+                f"{compared.name}.{column.name}: {column.differing} of {compared.row_count} rows "
+                f"differ (largest difference {column.largest:.6g}, allowed: {column.rule})"
+            )
+    if len(compared.first_rows):
+        with pd.option_context("display.width", 160, "display.max_columns", None):
+            yield compared.first_rows.to_string(index=False)
+    for side, count in (
+        ("database", compared.only_in_database),
+        ("reference", compared.only_in_reference),
+    ):
+        if count:
+            yield f"rows of {compared.name} only in the {side}: {count}"
+
+
 @dataclass(frozen=True)
 class FarmBench:
     """A prepared database and a project compiled for one setting. One farm at a time.
 
-    `filling` fills the models; the session has it prepared, and the data tests as `failing`.
+    `filling` fills the models, each by its name; the session has it prepared, and the data tests
+    as `failing`.
     """
 
     connection: Connection
+    project: CompiledProject
     setting: Setting
     parameters: Parameters
-    filling: sql.Composed
+    filling: Mapping[str, sql.Composed]
     _told: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -206,6 +251,7 @@ class FarmBench:
         connection.execute(sql.SQL("prepare failing as ") + _data_tests_query(project))
         return cls(
             connection,
+            project,
             setting,
             parameters,
             filling=prepare_filling(connection, project),
@@ -219,7 +265,7 @@ class FarmBench:
         """Run the models and the reference on a farm, and leave the database as it was."""
         with taken_back(self.connection):
             insert_farm(self.connection, farm)
-            self.connection.execute(self.filling)
+            self.connection.execute(sql.SQL(";\n").join(self.filling.values()))
             _, comparison = verify(self.connection, TARGET, parameters=self.parameters)
             return FarmReport(comparison, self._failures(), self._features())
 

@@ -24,6 +24,8 @@ Value = TypeVar("Value")
 OPS_TABLES: Final[Mapping[str, str]] = {
     "manual_anchors": "manual_anchor_id",
     "anchor_exclusions": "anchor_exclusion_id",
+    "calibrations": "calibration_id",
+    "calibrated_tgc": "calibration_id",
 }
 """What people write beside the raw tables, and its keys; the schema is `anchorline_ops`."""
 
@@ -33,6 +35,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "scenario_mortalitymodel": "model_id",
     "scenario_projection_run": "run_id",
     "scenario_scenariomodelchange": "change_id",
+    "scenario_scenarioprojection": "projection_id",
     "scenario_temperatureprofile": "profile_id",
     "scenario_temperaturereading": "reading_id",
     "scenario_tgcmodel": "model_id",
@@ -244,6 +247,8 @@ class _Drawing:
         self._deaths_of_batches()
         self._readings()
         self._exclusions()
+        self._plans()
+        self._foresight()
         return RandomFarm({table: rows for table, rows in self.rows.items() if rows})
 
     def _stages(self) -> None:
@@ -384,6 +389,95 @@ class _Drawing:
                 ),
                 new_mortality_model_id=self._one_of(None, self._id_of("scenario_mortalitymodel")),
             )
+
+    def _plans(self) -> None:
+        """Draw what only plans read; last, so that the rest of a farm does not depend on it."""
+        for stage in self.rows["batch_lifecyclestage"]:
+            stage["typical_duration_days"] = self._one_of(None, 3, 10)
+        for scenario in self.rows.get("scenario", ()):
+            first = scenario["start_date"] + timedelta(days=self._one_of(0, 0, 4, -3))
+            scenario["start_date"] = self._usually(first, None)
+            scenario["duration_days"] = self._usually(self._one_of(20, 90), None, 0, -5, 1200)
+            scenario["initial_count"] = self._usually(self._one_of(1000, 7), 0, None, -1)
+        for run in self.rows.get("scenario_projection_run", ()):
+            day, stage_id = self._whole(-5, self.days), self._stage_of_run(run)
+            weight = self._one_of(7.0, 0.3, 300.0)
+            for _ in self._some(0, 3, 12):
+                self._projected_day(run["run_id"], day, weight, stage_id)
+                day += self._one_of(1, 1, 1, 3, 0)
+                weight *= 1.02 if weight < 310 else 0.5  # what is stored may fall, too
+
+    def _stage_of_run(self, run: Row) -> int | None:
+        """Return the third stage of the species of a projection run, null where it has none."""
+        batches = {batch["id"]: batch for batch in self.rows["batch_batch"]}
+        for scenario in self.rows["scenario"]:
+            if scenario["scenario_id"] == run["scenario_id"] and scenario["batch_id"] in batches:
+                species = batches[scenario["batch_id"]]["species_id"]
+                return self._nth_id("batch_lifecyclestage", (species - 1) * len(_STAGES) + 3)
+        return None
+
+    def _projected_day(self, run_id: int, day: int, weight: float, stage_id: int | None) -> None:
+        self._add(
+            "scenario_scenarioprojection",
+            projection_run_id=run_id,
+            projection_date=self._usually(self._date(day), None, _LONG_AGO),
+            current_stage_id=self._usually(stage_id, None),
+            average_weight=self._weight(weight),
+            population=self._usually(self._one_of(900.0, 850.4, 0.0), -1.0, 0.6, None),
+        )
+
+    def _foresight(self) -> None:
+        """Draw what only forecasts read; after all else, as plans are."""
+        station_id = self._add("infrastructure_freshwaterstation", name="station")
+        hall_id = self._add("infrastructure_hall", name="hall", freshwater_station_id=station_id)
+        area_id = self._add("infrastructure_area", name="area")
+        for container in self.rows.get("infrastructure_container", ()):
+            site = self._one_of("hall_id", "area_id", None)
+            if site:
+                container[site] = hall_id if site == "hall_id" else area_id
+        for _ in self._some(0, 1, 2):
+            self._calibration(station_id, area_id)
+        for batch in self.rows["batch_batch"]:
+            for _ in self._some(0, 1, 3):
+                self._add(
+                    "planning_plannedactivity",
+                    activity_type=self._one_of("HARVEST", "TRANSFER", "VACCINATION"),
+                    status=self._one_of("PENDING", "IN_PROGRESS", "COMPLETED", "CANCELLED"),
+                    due_date=self._date(self.days),
+                    batch_id=batch["id"],
+                    container_id=self._one_of(None, self._id_of("infrastructure_container")),
+                )
+
+    def _calibration(self, station_id: int, area_id: int) -> None:
+        calibration_id = self._add(
+            "calibrations",
+            calibrated_by="somebody",
+            as_of_date=self.as_of,
+            anchor_pair_count=10,
+            process_noise=self._one_of(None, 0.00001, 0.0005),
+            engine_version=1,
+        )
+        sites = (("all", None), ("station", station_id), ("area", area_id))
+        for stage in self.rows["batch_lifecyclestage"]:
+            for site_kind, site_id in sites:
+                if self._chance(40):
+                    factor = self._one_of(1.0, 0.8, 1.3)
+                    self.rows.setdefault("calibrated_tgc", []).append(
+                        {
+                            "calibration_id": calibration_id,
+                            "lifecycle_stage_id": stage["id"],
+                            "site_kind": site_kind,
+                            "site_id": site_id,
+                            "tgc_model": 2.5,
+                            "tgc_fitted": 2.5 * factor,
+                            "tgc": 2.5 * factor,
+                            "tgc_low": 2.4 * factor,
+                            "tgc_high": 2.6 * factor,
+                            "tgc_factor": factor,
+                            "tgc_factor_variance": self._one_of(0.01, 0.0001),
+                            "anchor_pair_count": 10,
+                        }
+                    )
 
     def _id_of(self, table: str) -> int | None:
         """Draw the id of a row that is there, or null where there is none."""

@@ -8,6 +8,12 @@ from __future__ import annotations
 DAYS = "anchorline_marts.daily_assignment_states"
 ANCHORS = "anchorline_marts.weight_anchors"
 RECONCILED = "anchorline_marts.population_reconciliation"
+SMOOTHED = "anchorline_marts.daily_assignment_smoothed"
+SMOOTHED_BATCHES = "anchorline_marts.daily_batch_smoothed"
+PRODUCTION = "anchorline_marts.production_figures"
+CAUSES = "anchorline_marts.mortality_by_cause"
+FORECASTS = "anchorline_intermediate.int_forecast_days"
+HARVESTS = "anchorline_marts.harvest_reconciliation"
 
 
 def one(table: str, condition: str = "true", order: str = "1") -> str:
@@ -36,11 +42,6 @@ SELECTED = (
     "anchor_type = 'transfer' and record_id in (select transfer_action_id "
     "from anchorline_intermediate.int_transfer_actions_checked where selection_method <> 'AVERAGE')"
 )
-SMOOTHED = {
-    "assignment": "smoothed_band_of_an_assignment_holds_its_weight",
-    "batch": "smoothed_band_of_a_batch_holds_its_weight",
-}
-
 # What spoils the marts, and which expectation must see it.
 CORRUPTIONS: list[tuple[str, str]] = [
     (
@@ -236,12 +237,111 @@ CORRUPTIONS: list[tuple[str, str]] = [
         "batch_week_is_the_sum_of_its_days",
         change("anchorline_marts.weekly_batch_states", "population = population + 1"),
     ),
+    ("every_state_has_its_smoothed_weight", drop(SMOOTHED)),
+    ("every_state_has_its_smoothed_weight", change(SMOOTHED, "population = population + 1")),
     (
-        SMOOTHED["assignment"],
-        change("anchorline_marts.daily_assignment_smoothed", "smoothed_weight_low_g = 99999"),
+        "smoothed_band_of_an_assignment_holds_its_weight",
+        change(SMOOTHED, "smoothed_weight_low_g = 99999"),
     ),
     (
-        SMOOTHED["batch"],
-        change("anchorline_marts.daily_batch_smoothed", "smoothed_weight_high_g = null"),
+        "smoothed_band_of_an_assignment_holds_its_weight",
+        change(SMOOTHED, "state_date = state_date + 5000"),
     ),
+    (
+        "smoothed_band_of_a_batch_holds_its_weight",
+        change(SMOOTHED_BATCHES, "smoothed_weight_high_g = null"),
+    ),
+    (
+        "smoothed_batch_day_is_the_mean_of_its_assignments",
+        change(SMOOTHED_BATCHES, "smoothed_weight_g = smoothed_weight_g + 0.0002"),
+    ),
+    (
+        "smoothed_batch_day_is_the_mean_of_its_assignments",
+        change(SMOOTHED_BATCHES, "smoothed_weight_low_g = null", "smoothed_weight_g > 0"),
+    ),
+    ("smoothed_batch_day_is_the_mean_of_its_assignments", drop(SMOOTHED_BATCHES)),
+    (
+        "suspicion_follows_from_the_innovation",
+        change(ANCHORS, "is_suspect = not is_suspect", "abs(innovation) < 2"),
+    ),
+    (
+        "suspicion_follows_from_the_innovation",
+        change(ANCHORS, "innovation = -4", "not is_suspect"),
+    ),
+    (
+        "suspicion_follows_from_the_innovation",
+        change(ANCHORS, "expected_weight_low_g = expected_weight_high_g", "innovation < 0"),
+    ),
+    (
+        "growth_analysis_says_each_thing_once",
+        "insert into anchorline_intermediate.int_samples "
+        "select * from anchorline_intermediate.int_samples limit 1",
+    ),
+    (
+        "growth_analysis_says_each_thing_once",
+        "insert into anchorline_intermediate.int_plan_days "
+        "select * from anchorline_intermediate.int_plan_days limit 1",
+    ),
+    ("forecast_goes_on_day_by_day", drop(FORECASTS, "days_ahead = 7")),
+    (
+        "forecast_goes_on_day_by_day",
+        change(FORECASTS, "population = population + 100000", "days_ahead = 7"),
+    ),
+    (
+        "forecast_goes_on_day_by_day",
+        change(FORECASTS, "root = root + 1", "days_ahead = 7 and root > 1"),
+    ),
+    ("production_closes_in_fish_and_biomass", change(PRODUCTION, "end_population = 7")),
+    (
+        "production_closes_in_fish_and_biomass",
+        change(PRODUCTION, "reset_kg = reset_kg + 0.01", "assignment_id is null"),
+    ),
+    (
+        "production_fcr_is_feed_over_growth",
+        change(PRODUCTION, "economic_fcr = economic_fcr + 0.003", "economic_fcr < 5"),
+    ),
+    (
+        "production_fcr_is_feed_over_growth",
+        change(
+            PRODUCTION,
+            "biological_fcr = economic_fcr",
+            "biological_fcr < economic_fcr - 0.003 and period_type = 'life'",
+        ),
+    ),
+    (
+        "production_fcr_is_feed_over_growth",
+        change(PRODUCTION, "fcr_band = 'poor'", "economic_fcr < 1.5"),
+    ),
+    (
+        "production_figures_lie_within_their_ranges",
+        change(PRODUCTION, "days_covered = 8", "period_type = 'week'"),
+    ),
+    (
+        "production_figures_lie_within_their_ranges",
+        change(PRODUCTION, "survival_percent = survival_percent - 1", "survival_percent > 1"),
+    ),
+    (
+        "production_figures_lie_within_their_ranges",
+        change(PRODUCTION, "density_kg_per_m3 = -1", "assignment_id is null"),
+    ),
+    (
+        "causes_of_death_add_up_to_the_deaths",
+        change(CAUSES, "mortality_count = mortality_count + 1"),
+    ),
+    ("causes_of_death_add_up_to_the_deaths", drop(CAUSES, "assignment_id is null")),
+    (
+        "harvest_reconciliation_adds_up",
+        change(HARVESTS, "harvested_count = harvested_count + 1", "assignment_id > 0"),
+    ),
+    (
+        "harvest_reconciliation_adds_up",
+        change(HARVESTS, "number_error = number_error + 1", "number_error is not null"),
+    ),
+    (
+        "harvest_reconciliation_adds_up",
+        change(
+            HARVESTS, "suspect_anchor_count = suspect_anchor_count + 1", "assignment_id is null"
+        ),
+    ),
+    ("harvest_reconciliation_adds_up", drop(HARVESTS)),
 ]

@@ -75,6 +75,20 @@ def weighed_at_vaccination(**treatment: Any) -> RandomFarm:
     )
 
 
+def harvests(*on_assignment: tuple[int, int, int]) -> dict[str, list[Row]]:
+    """Return the events and lots of harvests, each of an assignment, on a day, of so many fish."""
+    return {
+        "harvest_harvestevent": [
+            {"id": number, "assignment_id": assignment, "event_date": at(2024, 2, day(on).day)}
+            for number, (assignment, on, _) in enumerate(on_assignment, 1)
+        ],
+        "harvest_harvestlot": [
+            {"id": number, "event_id": number, "unit_count": count, "live_weight_kg": 1}
+            for number, (_, _, count) in enumerate(on_assignment, 1)
+        ],
+    }
+
+
 def dead_of_the_batch_alone(on: date | None, count: int) -> RandomFarm:
     return farm(
         batch_batchcontainerassignment=[stay(1, 1, None, 100)],
@@ -106,6 +120,25 @@ CASES = {
         scenario_mortalitymodel=[{"model_id": 1, "frequency": "daily", "rate": 0}],
         scenario=[{"scenario_id": 2, "batch_id": 1, "tgc_model_id": 1, "mortality_model_id": 1}],
         scenario_projection_run=[{"run_id": 1, "scenario_id": 2}],
+    ),
+    "a stored plan that loses weight has heavier fish behind it": farm(
+        batch_batch=[{**BATCH, "pinned_projection_run_id": 1}],
+        batch_batchcontainerassignment=[stay(1, 1, None, 100)],
+        scenario_tgcmodel=[{"model_id": 1, "tgc_value": 2.5}],
+        scenario_mortalitymodel=[{"model_id": 1, "frequency": "daily", "rate": 0}],
+        scenario=[{"scenario_id": 2, "batch_id": 1, "tgc_model_id": 1, "mortality_model_id": 1}],
+        scenario_projection_run=[{"run_id": 1, "scenario_id": 2}],
+        scenario_scenarioprojection=[
+            {
+                "projection_id": number,
+                "projection_run_id": 1,
+                "projection_date": day(number),
+                "current_stage_id": 1,
+                "average_weight": weight,
+                "population": 100,
+            }
+            for number, weight in ((1, 10), (2, 40), (3, 20), (4, 5), (5, 4))
+        ],
     ),
     "a missing selection method is AVERAGE": farm(
         batch_batchcontainerassignment=[stay(1, 1, 3), stay(2, 3, None), stay(3, 3, None)],
@@ -176,6 +209,37 @@ CASES = {
         batch_transferaction=[transfer(1, 1, 2, 4, 10)],
         harvest_harvestevent=[{"id": 1, "assignment_id": 1, "event_date": at(2024, 2, 22)}],
         harvest_harvestlot=[{"id": 1, "event_id": 1, "unit_count": 30}],
+    ),
+    "fish harvested where they were stocked on the same day only passed through": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 1, 100)],
+        **harvests((1, 1, 60)),
+    ),
+    "fish harvested where they arrived on the same day count where they came from": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 3, 100), stay(2, 3, None)],
+        batch_transferaction=[transfer(1, 1, 2, 3, 100)],
+        **harvests((2, 3, 40), (2, 5, 50)),
+    ),
+    "a batch is compared by number for the harvests that have a day before": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 2, 100), stay(2, 1, 4, 100)],
+        **harvests((1, 1, 60), (2, 4, 90)),
+    ),
+    "percentages of harvested weights are of the unrounded ones": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 4, 9000)],
+        **harvests((1, 4, 9000)),
+    ),
+    "a week holds departure days on which nothing else of the batch has a state": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 3, 100), stay(2, 5, None, 50)],
+    ),
+    "fish that died where none had arrived weigh nothing": farm(
+        batch_batchcontainerassignment=[stay(1, 1, 3, 100), stay(2, 3, 3), stay(3, 3, None)],
+        batch_transferaction=[transfer(1, 1, 2, 3, 100), transfer(2, 2, 3, 3, 100)],
+        batch_mortalityevent=[
+            {"id": 1, "batch_id": 1, "assignment_id": 2, "event_date": day(3), "count": 5}
+        ],
+    ),
+    "a last stage that ends at nothing does not limit the harvest": farm(
+        batch_lifecyclestage=[{**STAGE, "expected_weight_max_g": 0}],
+        batch_batchcontainerassignment=[stay(1, 1, None, 100)],
     ),
 }
 

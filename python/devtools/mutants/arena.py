@@ -17,10 +17,11 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection, sql
 
+from anchorline.comparison import RELATIVE_TOLERANCE
 from anchorline.expectations.names import Catalogue, Names, for_target
 from anchorline.expectations.suites import read_suite
 from anchorline.reference.states import DECIMALS
-from anchorline.verify import EXACT, RELATIVE_TOLERANCE, run_parameters, verify
+from anchorline.verify import EXACT, run_parameters, verify
 from devtools.compiled_models import TARGET, CompiledProject, Model
 from devtools.mutants.seeds import seed_schema
 from devtools.random_farms import RandomFarm, insert_farm
@@ -185,8 +186,10 @@ class Arena:
             comparison.first_rows,
             comparison.rejected_only_in_database,
             comparison.rejected_only_in_reference,
+            *(table.first_rows for table in comparison.tables),
         )
-        return "\n".join(frame.head(5).to_string() for frame in frames if len(frame))
+        shown = [frame.head(5).to_string() for frame in frames if len(frame)]
+        return "\n".join([*shown, *(f"missing: {name}" for name in comparison.missing)])
 
     def failing_checks(self) -> list[str]:
         """Name the data tests and expectations that do not hold on the unmutated tables."""
