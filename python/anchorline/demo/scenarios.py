@@ -17,7 +17,7 @@ from anchorline.demo.biology import (
     STAGES,
     seasonal_temp_c,
 )
-from anchorline.demo.plan import BatchPlan, to_date
+from anchorline.demo.plan import BatchPlan, day_number, to_date
 from anchorline.demo.registry import Records
 from anchorline.demo.sites import SITES, Site
 from anchorline.demo.writing import at_hour
@@ -57,6 +57,18 @@ _TEMPLATES: Final = (
     ("Lice count from 1 kg", "TREATMENT", "WEIGHT_THRESHOLD", None, 1000.0, None),
     ("Health check of new post-smolts", "SAMPLING", "STAGE_TRANSITION", None, None, 5),
     ("Select brood fish", "OTHER", "GENETIC_THRESHOLD", None, None, None),
+)
+_CHORES: Final = (
+    # case, notes, due on day of life, days late (null: cancelled), in one container
+    ("activity_of_container", "Clean the outlet of the tray", 15, 1, True),
+    ("activity_early", "Disinfect the hatchery", 20, -6, False),
+    ("activity_late", "Calibrate the oxygen probes", 25, 9, False),
+    ("activity_cancelled", "Renew the screens", 30, None, False),
+)
+_OPEN_CHORES: Final = (
+    # case, notes, due days after the load, in one container
+    ("activity_overdue", "Service the feeders", -10, False),
+    ("activity_of_container", "Inspect the moorings", 30, True),
 )
 
 
@@ -257,6 +269,7 @@ class Scenarios:
             )
             records.case("scenario_model_change", "scenario_scenariomodelchange", change_id)
         self._add_activities(batch)
+        self._add_chores(batch)
         return pinned_run_id
 
     def _scenario(
@@ -309,6 +322,46 @@ class Scenarios:
             activity_id = self._records.add("planning_plannedactivity", **row)
             if batch.index < 2:
                 self._records.case("planned_activity", "planning_plannedactivity", activity_id)
+
+    def _add_chores(self, batch: BatchPlan) -> None:
+        """Plan upkeep that was done early or late, or was not done, some of it in one container."""
+        today = day_number(self._as_of)
+        for case, notes, life_day, days_late, is_in_container in _CHORES:
+            due_day = batch.start_day + life_day - 1
+            if due_day + (days_late or 0) > today:
+                continue
+            self._add_chore(
+                case,
+                batch,
+                notes=notes,
+                due_date=to_date(due_day),
+                status="CANCELLED" if days_late is None else "COMPLETED",
+                completed_at=None if days_late is None else at_hour(due_day + days_late, 10),
+                container_id=batch.stays[0].container.container_id if is_in_container else None,
+            )
+        open_stays = [stay for stay in batch.stays if stay.end_day(today + 1) > today]
+        if not open_stays:
+            return
+        for case, notes, days_ahead, is_in_container in _OPEN_CHORES:
+            self._add_chore(
+                case,
+                batch,
+                notes=notes,
+                due_date=to_date(today + days_ahead),
+                status="PENDING",
+                completed_at=None,
+                container_id=open_stays[0].container.container_id if is_in_container else None,
+            )
+
+    def _add_chore(self, case: str, batch: BatchPlan, **values: Any) -> None:
+        activity_id = self._records.add(
+            "planning_plannedactivity",
+            activity_type="MAINTENANCE",
+            batch_id=batch.batch_id,
+            scenario_id=self.of_batch[batch.batch_id],
+            **values,
+        )
+        self._records.case(case, "planning_plannedactivity", activity_id)
 
 
 def _profile_temp_c(site: Site, quarter: int, day: int) -> float:
