@@ -51,7 +51,12 @@ COST_OF_ABSENT: Final = {
     "scenario_fcr_model_stage_override": "an FCR model has one value for all weights of a stage",
     "scenario_projection_run": "a pin to a projection run is not followed",
     "scenario_scenarioprojection": "plans are computed also where a projection run is pinned",
-    "planning_plannedactivity": "the forecast does not know what is planned",
+    "planning_plannedactivity": "forecast and suggestions do not know what is planned",
+    "planning_activitytemplate": "no activity is suggested",
+    "broodstock_batchparentage": "no activity is suggested by breeding plans",
+    "broodstock_eggproduction": "no activity is suggested by breeding plans",
+    "broodstock_breedingpair": "no activity is suggested by breeding plans",
+    "broodstock_breedingtraitpriority": "no activity is suggested by breeding plans",
     "scenario.duration_days": "plans are followed for 900 days, or until harvest size",
     "batch_lifecyclestage.typical_duration_days": "in plans, eggs begin to feed after 90 days",
     "health_healthsamplingevent.avg_k_factor": "health samplings without length have no condition "

@@ -93,6 +93,7 @@ _SEEDS: Final[Mapping[str, str]] = {
     "confidence_by_source": "$quantity $source %confidence",
     "forecast_constants": "$constant %value",
     "growth_constants": "$constant %value",
+    "planning_constants": "$constant %value",
     "plausible_ranges": "$quantity %min_value %max_value",
     "selection_factors": "$selection_method %mean_weight_factor",
     "smoothing_constants": "$constant %value",

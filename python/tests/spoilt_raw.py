@@ -276,7 +276,47 @@ FARM: dict[str, list[dict[str, Any]]] = {
             "activity_type": "HARVEST",
             "due_date": "2025-12-01",
             "status": "PENDING",
+            "scenario_id": 1,
+            "transfer_workflow_id": 1,
         }
+    ],
+    "planning_activitytemplate": [
+        {
+            "id": 1,
+            "name": "Check",
+            "activity_type": "SAMPLING",
+            "trigger_type": "STAGE_TRANSITION",
+            "target_lifecycle_stage_id": 2,
+            "is_active": True,
+        },
+        {
+            "id": 2,
+            "name": "Weigh",
+            "activity_type": "SAMPLING",
+            "trigger_type": "DAY_OFFSET",
+            "day_offset": 0,
+            "is_active": True,
+        },
+        {
+            "id": 3,
+            "name": "Treat",
+            "activity_type": "TREATMENT",
+            "trigger_type": "GENETIC_THRESHOLD",
+            "is_active": False,
+        },
+    ],
+    "broodstock_batchparentage": [
+        {
+            "id": 1,
+            "batch_id": 1,
+            "egg_production_id": 1,
+            "assignment_date": "2025-01-01T12:00Z",
+        }
+    ],
+    "broodstock_eggproduction": [{"id": 1, "pair_id": 1}],
+    "broodstock_breedingpair": [{"id": 1, "plan_id": 1}],
+    "broodstock_breedingtraitpriority": [
+        {"id": 1, "plan_id": 1, "trait_name": "disease_resistance", "priority_weight": 0.4}
     ],
     "scenario_fcrmodelstage": [{"id": 1, "model_id": 1, "stage_id": 1, "fcr_value": 1.1}],
     "scenario_fcr_model_stage_override": [
@@ -619,7 +659,27 @@ OTHER_CORRUPTIONS: list[Corruption] = [
         "due_date = null",
         "status = 'PLANNED'",
         "status = null",
+        "status = 'COMPLETED'",
         "batch_id = null",
+    ),
+    *spoilt(
+        "planning_activitytemplate.values",
+        "name = ' ' where id = 3",
+        "activity_type = null where id = 3",
+        "is_active = null where id = 3",
+        "trigger_type = 'MOON' where id = 3",
+        "trigger_type = null where id = 3",
+        "target_lifecycle_stage_id = null where id = 1",
+        "day_offset = null where id = 2",
+        "trigger_type = 'WEIGHT_THRESHOLD' where id = 1",
+        "trigger_type = 'WEIGHT_THRESHOLD', weight_threshold_g = 0 where id = 1",
+    ),
+    *spoilt(
+        "broodstock_breedingtraitpriority.values",
+        "trait_name = ' '",
+        "priority_weight = null",
+        "priority_weight = -0.1",
+        "priority_weight = 1.1",
     ),
     *spoilt(
         "scenario_fcr_model_stage_override.values",

@@ -64,6 +64,9 @@ SCAN: Events = {(None, None)}
 #   scenario 2 of batch 2: TGC model 1, from day 50 on model 4; mortality and FCR model 2
 #   scenario 3 of no batch, to whose run 30 batch 3 is pinned: TGC, mortality and FCR model 2
 #   scenario 4, which nobody uses: TGC, mortality and FCR model 3
+#
+#   each batch has parents from its second day on: those of batch 3 are known to the breeding plan,
+#   of batch 1 to the egg production, of batch 2 by number
 
 FARM: tuple[tuple[str, dict[str, Any]], ...] = (
     ("batch_species", {"id": 1}),
@@ -156,12 +159,23 @@ FARM: tuple[tuple[str, dict[str, Any]], ...] = (
         "scenario",
         {"scenario_id": 4, "tgc_model_id": 3, "mortality_model_id": 3, "fcr_model_id": 3},
     ),
+    *(
+        (
+            "broodstock_batchparentage",
+            {"id": n, "batch_id": n, "egg_production_id": n, "assignment_date": f"{day} 12:00+00"},
+        )
+        for n, day in enumerate(("2025-01-02", "2025-02-02", "2025-03-06"), start=1)
+    ),
+    ("broodstock_eggproduction", {"id": 1, "pair_id": 1}),
+    ("broodstock_eggproduction", {"id": 3, "pair_id": 3}),
+    ("broodstock_breedingpair", {"id": 3, "plan_id": 3}),
     ("scenario_fcrmodelstage", {"id": 1, "model_id": 1, "stage_id": 1}),
     ("scenario_fcrmodelstage", {"id": 2, "model_id": 3, "stage_id": 1}),
     ("scenario_projection_run", {"run_id": 30, "scenario_id": 3}),
     ("scenario_scenariomodelchange", {"change_id": 1, "scenario_id": 2, "new_tgc_model_id": 4}),
 )
 B1, B2, B3 = (1, "2025-01-01"), (2, "2025-02-01"), (3, "2025-03-05")
+P1, P2, P3 = (1, "2025-01-02"), (2, "2025-02-02"), (3, "2025-03-06")
 
 
 @dataclass(frozen=True)
@@ -362,6 +376,17 @@ WRITES: dict[str, Writes] = {
         {(1, "2025-05-01"), (2, "2025-05-01")},
         {(2, "2025-05-01")},
     ),
+    "planning_activitytemplate": Writes({}, SCAN, {"name": "Weigh"}, SCAN, SCAN),
+    "broodstock_batchparentage": Writes(
+        {"batch_id": 2, "egg_production_id": 1, "assignment_date": "2025-02-03 10:00+00"},
+        {(2, "2025-02-03")},
+        {"batch_id": 3},
+        {(2, "2025-02-03"), (3, "2025-02-03")},
+        {(3, "2025-02-03")},
+    ),
+    "broodstock_eggproduction": Writes({"id": 2, "pair_id": 1}, {P2}, {"pair_id": 3}, {P2}, {P2}),
+    "broodstock_breedingpair": Writes({"id": 1, "plan_id": 4}, {P1}, {"plan_id": 5}, {P1}, {P1}),
+    "broodstock_breedingtraitpriority": Writes({"plan_id": 3}, {P3}, {"plan_id": 4}, {P3}, set()),
     "scenario_fcrmodelstage": Writes(
         {"model_id": 2, "stage_id": 2}, {B2, B3}, {"model_id": 1}, {B1, B2, B3}, {B1}
     ),
@@ -1044,11 +1069,16 @@ def test_what_differs_is_seen_and_put_right(own_farm: str, own_conn: Connection)
         "health_treatment",
         "harvest_harvestevent",
         "harvest_harvestlot",
+        "planning_plannedactivity",
+        "broodstock_batchparentage",
+        "broodstock_eggproduction",
+        "broodstock_breedingpair",
+        "broodstock_breedingtraitpriority",
     }
     # a function alone is replaced while its table is in use
     with psycopg.connect(own_farm) as writer:
         add(writer, "health_mortalityrecord", id=500)
-        assert len(install(own_conn, elsewhere, wait_seconds=0)) == 4
+        assert len(install(own_conn, elsewhere, wait_seconds=0)) == 9
     install(own_conn, PLACE)
 
     name = f"{OPS}.{function_name('batch_batch')}"
@@ -1521,3 +1551,16 @@ def test_created_at_is_read_by_no_model() -> None:
     for path in staging:
         for column in UNREAD_COLUMNS:
             assert column not in path.read_text("utf-8"), path.name
+
+
+def test_completion_of_an_activity_is_an_event(conn: Connection) -> None:
+    """What it asked for may have been measured the day before; a note looks at its due date."""
+    add(conn, "planning_plannedactivity", id=5, batch_id=1, due_date="2025-05-01")
+    taken(conn)
+    conn.execute("update planning_plannedactivity set notes = 'in the morning' where id = 5")
+    assert taken(conn) == ({(1, "2025-05-01")}, {"planning_plannedactivity update"})
+    conn.execute(
+        "update planning_plannedactivity set status = 'COMPLETED', "
+        "completed_at = '2025-04-20 10:00+00' where id = 5"
+    )
+    assert taken(conn) == ({(1, "2025-04-19")}, {"planning_plannedactivity update"})

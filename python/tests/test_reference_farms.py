@@ -173,6 +173,43 @@ def test_the_better_anchor_of_a_day_wins_and_several_of_a_kind_are_averaged(seed
     assert column(result, "weight_confidence", 1) == [0.5, 1.0, 0.5]
 
 
+def test_a_sampled_day_names_the_activity_that_asked_for_it(seeds: Seeds) -> None:
+    farm = SmallFarm()
+    farm.stay(1, 1, None, 100)
+    farm.stay(2, 1, None, 100)
+    farm.sample(1, 1, 2, 40.0)
+    farm.sample(2, 2, 3, 40.0)
+    farm.sample(3, 1, 5, 60.0)
+    farm.sample(4, 2, 6, 60.0)
+
+    def planned(number: int, completed: int | None, **others: Any) -> None:
+        row = {
+            "planned_activity_id": number,
+            "batch_id": 1,
+            "activity_type": "SAMPLING",
+            "activity_status": "COMPLETED",
+            "completed_date": None if completed is None else day(completed),
+        }
+        farm.add("planned_activities", row | others)
+
+    planned(71, 3)
+    planned(70, 3, container_id=1)  # none of container 2
+    planned(69, 4)  # the next day is not as near as the same
+    planned(68, 3, activity_type="VACCINATION")
+    planned(67, 6, activity_status="IN_PROGRESS")
+    planned(66, 7)  # after the as-of date
+    planned(65, None)
+    result = farm.compute(seeds)
+    # a day away for the whole batch as well as for the container: the container's own; the sample
+    # of the 5th is a day after 69, that of the 6th two
+    assert _known(column(result, "planned_activity_id", 1)) == [None, 70, None, None, 69, None]
+    assert _known(column(result, "planned_activity_id", 2)) == [None, None, 71, None, None, None]
+
+
+def _known(values: list[Any]) -> list[Any]:
+    return [None if pd.isna(value) else value for value in values]
+
+
 def test_a_sample_on_the_departure_day_weighs_the_fish_that_leave(seeds: Seeds) -> None:
     farm = SmallFarm()
     farm.stay(1, 1, 3)

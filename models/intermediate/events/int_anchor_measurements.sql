@@ -89,6 +89,10 @@ measurements as (
     select * from health_samplings
 ),
 
+measurement_activities as (
+    select * from {{ examined('int_measurement_activities') }}
+),
+
 exclusions as (
     select * from {{ ref('stg_anchor_exclusions') }}
 ),
@@ -99,7 +103,16 @@ anchor_types as (
 
 judged as (
     select
-        measurements.*,
+        measurements.anchor_type,
+        measurements.record_id,
+        measurements.assignment_id,
+        measurements.anchor_date,
+        measurements.weight_g,
+        measurements.sample_size,
+        measurements.std_deviation_weight_g,
+        coalesce(
+            measurements.planned_activity_id, measurement_activities.planned_activity_id
+        ) as planned_activity_id,
         anchor_types.precedence,
         exclusions.reason as exclusion_reason,
         case
@@ -110,6 +123,10 @@ judged as (
         end as unused_status
     from measurements
     inner join anchor_types on measurements.anchor_type = anchor_types.anchor_type
+    left join measurement_activities
+        on
+            measurements.anchor_type = measurement_activities.anchor_type
+            and measurements.record_id = measurement_activities.record_id
     left join exclusions
         on
             measurements.anchor_type = exclusions.anchor_type

@@ -462,11 +462,54 @@ inner join mortality_model_batches as used
     on touched.mortality_model_id = used.mortality_model_id
 
 -- table: planning_plannedactivity
+-- (What it asked for may have been measured the day before it was completed.)
 select
     touched.row_id,
     touched.batch_id,
-    touched.due_date as from_date
+    least(touched.due_date, local_day(touched.completed_at) - 1) as from_date
 from touched
+
+-- table: planning_activitytemplate
+-- scan: always
+
+-- table: broodstock_batchparentage
+select
+    touched.row_id,
+    touched.batch_id,
+    local_day(touched.assignment_date) as from_date
+from touched
+
+-- table: broodstock_eggproduction
+-- unused: no event
+select
+    touched.row_id,
+    parentages.batch_id,
+    local_day(parentages.assignment_date) as from_date
+from touched
+inner join broodstock_batchparentage as parentages on touched.id = parentages.egg_production_id
+
+-- table: broodstock_breedingpair
+-- unused: no event
+select
+    touched.row_id,
+    parentages.batch_id,
+    local_day(parentages.assignment_date) as from_date
+from touched
+inner join broodstock_eggproduction as productions on touched.id = productions.pair_id
+inner join broodstock_batchparentage as parentages
+    on productions.id = parentages.egg_production_id
+
+-- table: broodstock_breedingtraitpriority
+-- unused: no event
+select
+    touched.row_id,
+    parentages.batch_id,
+    local_day(parentages.assignment_date) as from_date
+from touched
+inner join broodstock_breedingpair as pairs on touched.plan_id = pairs.plan_id
+inner join broodstock_eggproduction as productions on pairs.id = productions.pair_id
+inner join broodstock_batchparentage as parentages
+    on productions.id = parentages.egg_production_id
 
 -- table: scenario_fcrmodelstage
 -- unused: no event

@@ -29,6 +29,13 @@ from anchorline.reference.tables import (
 
 TYPES: Final = ("growth_sample", "transfer", "vaccination", "manual", "health_sampling")
 
+ASKED_FOR_BY: Final = {
+    "growth_sample": "SAMPLING",
+    "vaccination": "VACCINATION",
+    "health_sampling": "SAMPLING",
+}
+"""The type of the activity that a measurement completes, of those that name none themselves."""
+
 
 @dataclass(frozen=True)
 class Anchors:
@@ -129,7 +136,50 @@ def measurements(
         bad += reject_list
     rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     rows = rows[rows["day"] <= parameters.as_of_day].reset_index(drop=True)
-    return rows.assign(anchor_status=_status(rows, farm, parameters, seeds)), bad
+    return rows.assign(
+        anchor_status=_status(rows, farm, parameters, seeds),
+        planned_activity_id=_activities(rows, farm, stays, parameters, seeds),
+    ), bad
+
+
+def _activities(
+    rows: pd.DataFrame, farm: Farm, stays: Stays, parameters: Parameters, seeds: Seeds
+) -> IntArray:
+    """Return the activity that asked for each measurement: its own, else one completed nearby.
+
+    Of the same batch, for all of it or for the measured container, completed at most
+    `measurement_window_days` away and not after the as-of date. Of several the nearest, then the
+    container's, then the lowest id.
+    """
+    planned = farm.planned_activities
+    completed = ints(planned, "completed_date")
+    is_done = texts(planned, "activity_status") == "COMPLETED"
+    is_done &= (completed != UNKNOWN) & (completed <= parameters.as_of_day)
+    stay = ints(rows, "stay")
+    asking = pd.DataFrame(
+        {
+            "row": np.arange(len(rows)),
+            "day": ints(rows, "day"),
+            "batch_id": stays.batch_id[stay],
+            "measured_container_id": stays.container_id[stay],
+            "activity_type": rows["anchor_type"].map(ASKED_FOR_BY),
+        }
+    ).dropna(subset="activity_type")
+    pairs = asking.merge(planned[is_done], on=["batch_id", "activity_type"])
+    is_of_batch = ints(pairs, "container_id") == UNKNOWN
+    pairs = pairs.assign(
+        is_of_batch=is_of_batch,
+        days_apart=np.abs(ints(pairs, "day") - ints(pairs, "completed_date")),
+    )
+    pairs = pairs[
+        (is_of_batch | (ints(pairs, "container_id") == ints(pairs, "measured_container_id")))
+        & (pairs["days_apart"] <= seeds.planning("measurement_window_days"))
+    ].sort_values(["row", "days_apart", "is_of_batch", "planned_activity_id"])
+    nearest = pairs.drop_duplicates("row")
+    own = ints(rows, "planned_activity_id").copy()
+    at = ints(nearest, "row")
+    own[at] = np.where(own[at] == UNKNOWN, ints(nearest, "planned_activity_id"), own[at])
+    return own
 
 
 def _status(rows: pd.DataFrame, farm: Farm, parameters: Parameters, seeds: Seeds) -> TextArray:

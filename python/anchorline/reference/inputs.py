@@ -104,7 +104,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "manual_anchors": "#manual_anchor_id #assignment_id @anchor_date %weight_g",
     "anchor_exclusions": "$anchor_type #record_id",
     "planned_activities": (
-        "#planned_activity_id #batch_id #container_id $activity_type $activity_status"
+        "#planned_activity_id #batch_id #container_id $activity_type $activity_status "
+        "@completed_date"
     ),
     "calibrations": "#calibration_id %process_noise",
     "calibrated_tgc": (
@@ -181,6 +182,7 @@ class Seeds:
     confidence_by_source: pd.DataFrame
     forecast_constants: pd.DataFrame
     growth_constants: pd.DataFrame
+    planning_constants: pd.DataFrame
     plausible_ranges: pd.DataFrame
     selection_factors: pd.DataFrame
     smoothing_constants: pd.DataFrame
@@ -198,6 +200,10 @@ class Seeds:
     def forecast(self, name: str) -> float:
         """Return a constant of the forecast, in the unit that its seed names."""
         return _one(self.forecast_constants[self.forecast_constants["constant"] == name], "value")
+
+    def planning(self, name: str) -> float:
+        """Return a constant of planning, in the unit that its seed names."""
+        return _one(self.planning_constants[self.planning_constants["constant"] == name], "value")
 
     def smoothing(self, name: str) -> float:
         """Return a constant of the smoothed series, in the unit that its seed names."""
