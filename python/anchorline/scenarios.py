@@ -167,7 +167,7 @@ class Scenarios:
             )
         )
         batches = [Batch(**row) for row in rows]
-        found = _matching(text, [(batch.batch_id, batch.batch_number) for batch in batches])
+        found = matching(text, [(batch.batch_id, batch.batch_number) for batch in batches])
         if not found:
             near = suggestions(text, [batch.batch_number for batch in batches])
             raise AnchorlineError(
@@ -185,8 +185,8 @@ class Scenarios:
         """Find one of the batch's scenarios, or one that plans no batch."""
         everything = self._scenarios()
         names = {entry.scenario_id: entry.scenario_name for entry in everything}
-        matching = _matching(text, list(names.items()))
-        chosen = [entry for entry in everything if entry.scenario_id in matching]
+        ids = matching(text, list(names.items()))
+        chosen = [entry for entry in everything if entry.scenario_id in ids]
         own = [entry for entry in chosen if entry.batch_id == batch.batch_id] or [
             entry for entry in chosen if entry.batch_id is None
         ]
@@ -330,7 +330,7 @@ class Scenarios:
             ) from error
 
 
-def _matching(text: str, named: Sequence[tuple[int, str]]) -> list[int]:
+def matching(text: str, named: Sequence[tuple[int, str]]) -> list[int]:
     """Return the ids that a person can mean: an id, `id:12`, a name, else a name alike."""
     number = text.removeprefix("id:")
     wanted = int(number) if number.isascii() and number.isdigit() else None

@@ -137,6 +137,7 @@ def test_small_farms_show_the_cases_of_one_batch(small_farm: Connection, conn: C
         "population_count_lowered",
         "full_harvest",
         "not_pinned",
+        "eggs_from_outside",
     }
 
 

@@ -47,6 +47,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "anchorline.cli.scenarios:scenarios",
         "Pin batches to the scenarios that they follow.",
     ),
+    "planning": (
+        "anchorline.cli.planning:planning",
+        "See what the states suggest, and plan it.",
+    ),
     "bench": ("anchorline.cli.bench:bench", "Measure how fast the models build."),
 }
 

@@ -18,6 +18,7 @@ from anchorline.demo.features import assign_features, batch_ages, lineage_pair
 from anchorline.demo.feed_and_water import write_feed, write_readings
 from anchorline.demo.movements import MovementRecords
 from anchorline.demo.plan import BatchPlan, LineagePlan, day_number, to_date
+from anchorline.demo.planning import Planning
 from anchorline.demo.registry import Records
 from anchorline.demo.scenarios import Scenarios
 from anchorline.demo.sites import ContainerPool, add_sites
@@ -55,6 +56,7 @@ class Farm:
         self._progress = progress
         self._records = Records()
         self._scenarios = Scenarios(self._records, parameters.as_of)
+        self._planning = Planning(self._records, parameters.as_of, self._scenarios.templates)
         self._pool = ContainerPool(self._records, self._rng(2**31, 0))
         self._horizon_day = day_number(parameters.as_of) + 1
         self._foreign_assignment_id = 0
@@ -68,6 +70,7 @@ class Farm:
         features = assign_features(ages)
         add_sites(self._records)
         self._scenarios.add_farm_wide()
+        self._planning.add_farm_wide()
         done = 0
         for unit in _units(ages):
             self._progress(done, len(ages), f"batch {done + 1} of {len(ages)}")
@@ -120,6 +123,7 @@ class Farm:
         deaths.write(writer)
         weights = WeightRecords(plan, truth, records, rng)
         weights.add()
+        self._planning.complete(plan)
         MovementRecords(plan, records, rng, deaths.booked(), self._scenarios.of_batch).add(
             weights.newest
         )
@@ -138,6 +142,7 @@ class Farm:
             if move.kind == "stocking" and move.dest is not None and move.dest.batch is batch
         )
         pinned_run_id = self._scenarios.add_batch(batch, stocked_count)
+        self._planning.add_batch(batch, self._scenarios.of_batch.get(batch.batch_id))
         newest_stage = max(stay.stage for stay in batch.stays)
         is_over = batch.end_day is not None
         self._records.add(

@@ -56,8 +56,14 @@ _TEMPLATES: Final = (
     ("Coarser feed at 50 g", "FEED_CHANGE", "WEIGHT_THRESHOLD", None, 50.0, None),
     ("Lice count from 1 kg", "TREATMENT", "WEIGHT_THRESHOLD", None, 1000.0, None),
     ("Health check of new post-smolts", "SAMPLING", "STAGE_TRANSITION", None, None, 5),
-    ("Select brood fish", "OTHER", "GENETIC_THRESHOLD", None, None, None),
+    ("Treat susceptible fish", "TREATMENT", "GENETIC_THRESHOLD", None, None, None),
+    ("Weigh large fish", "SAMPLING", "WEIGHT_THRESHOLD", None, 3000.0, None),
 )
+_TEMPLATE_NOTES: Final = {
+    "Coarser feed at 50 g": "Change to Grower 3.0mm within a week.",
+    "Weigh large fish": "Weigh 100 fish of each pen, to plan the harvest.",
+}
+"""What activities say that are made from a template; of others its name."""
 _CHORES: Final = (
     # case, notes, due on day of life, days late (null: cancelled), in one container
     ("activity_of_container", "Clean the outlet of the tray", 15, 1, True),
@@ -81,6 +87,8 @@ class Scenarios:
         self._models: dict[tuple[int, int, bool], int] = {}
         self.of_batch: dict[int, int] = {}
         """Batch id to the scenario that its activities name."""
+        self.templates: dict[str, int] = {}
+        """Name of an activity template to its id."""
 
     def add_farm_wide(self) -> None:
         """Add species, stages, feeds and the models that do not depend on a batch."""
@@ -119,9 +127,11 @@ class Scenarios:
                 trigger_type=trigger,
                 day_offset=day,
                 weight_threshold_g=weight_g,
+                notes_template=_TEMPLATE_NOTES.get(name),
                 is_active=True,
                 target_lifecycle_stage_id=stage_id,
             )
+            self.templates[name] = template_id
             records.case(f"template_{trigger.lower()}", "planning_activitytemplate", template_id)
 
     def _add_mortality_and_fcr(self) -> None:
