@@ -127,6 +127,9 @@ TABLES: Final[Mapping[str, Table]] = {
     "scenario_temperaturereading": Table("reading_id", EVERYTHING),
     "scenario_fcrmodelstage": Table("id", EVERYTHING),
     "planning_plannedactivity": Table("id", "select row.batch_id"),
+    "planning_activitytemplate": Table("id", EVERYTHING),
+    "broodstock_batchparentage": Table("id", "select row.batch_id"),
+    "broodstock_breedingtraitpriority": Table("id", EVERYTHING),
     "calibrations": Table("calibration_id", EVERYTHING, schema="anchorline_ops"),
     "manual_anchors": Table(
         "manual_anchor_id", _of_assignment("assignment_id"), schema="anchorline_ops"
@@ -1191,15 +1194,80 @@ class Editor:
         if self.chance(0.2):
             self.delete("planning_plannedactivity", activity)
             return
+        template = self._row("planning_activitytemplate", self.any_of("planning_activitytemplate"))
+        marker = f"[anchorline suggestion {template['id']}]"
         changes = {
-            "activity_type": self.pick("HARVEST", "TRANSFER", "VACCINATION"),
+            "activity_type": self.pick("HARVEST", "TRANSFER", template["activity_type"]),
             "status": self.pick("PENDING", "PENDING", "IN_PROGRESS", "COMPLETED", "CANCELLED"),
             "due_date": self.last_day + timedelta(days=self.number(-20, 60)),
+            "notes": self.pick(None, template["name"], f"{template['name']}\n{marker}"),
         }
         if self.chance(0.5):
             self.update("planning_plannedactivity", activity, **changes)
         else:
             self.insert("planning_plannedactivity", activity, batch_id=self.batch(), **changes)
+
+    def _activity_completed(self) -> None:
+        """Tick an activity off at about the time of a measurement."""
+        table, kind = self.pick(
+            ("batch_growthsample", "SAMPLING"),
+            ("health_healthsamplingevent", "SAMPLING"),
+            ("health_healthsamplingevent", "VACCINATION"),
+        )
+        measured = self._row(table, self.any_of(table))
+        stay = self._row("batch_batchcontainerassignment", measured["assignment_id"])
+        day = date.fromisoformat(
+            measured["sample_date" if "sample_date" in measured else "sampling_date"]
+        )
+        changes = {
+            "activity_type": kind,
+            "status": self.pick("COMPLETED", "COMPLETED", "COMPLETED", "PENDING"),
+            "due_date": day + timedelta(days=self.number(-5, 5)),
+            "completed_at": f"{day + timedelta(days=self.number(-2, 2))}T12:00:00Z",
+            "batch_id": stay["batch_id"],
+            "container_id": self.pick(None, None, stay["container_id"]),
+        }
+        activity = self.any_of("planning_plannedactivity")
+        if self.chance(0.3):
+            self.update("planning_plannedactivity", activity, **changes)
+        else:
+            self.insert("planning_plannedactivity", activity, **changes)
+
+    def _template(self) -> None:
+        template = self.any_of("planning_activitytemplate")
+        if self.chance(0.1):
+            self.delete("planning_activitytemplate", template)
+            return
+        changes = self.pick(
+            {"is_active": self.chance(0.5)},
+            {"trigger_type": "DAY_OFFSET", "day_offset": self.number(0, 900)},
+            {"trigger_type": "WEIGHT_THRESHOLD", "weight_threshold_g": self.number(1, 5000)},
+            {
+                "trigger_type": "STAGE_TRANSITION",
+                "target_lifecycle_stage_id": self.any_of("batch_lifecyclestage"),
+            },
+        )
+        if self.chance(0.7):
+            self.update("planning_activitytemplate", template, **changes)
+        else:
+            name = f"Template {self.number(1, 1_000_000)}"
+            self.insert("planning_activitytemplate", template, name=name, **changes)
+
+    def _parents(self) -> None:
+        """Change which fish a batch comes from, or what their plan is after."""
+        if self.chance(0.4):
+            priority = self.any_of("broodstock_breedingtraitpriority")
+            weight = self.number(0, 100) / 100
+            self.update("broodstock_breedingtraitpriority", priority, priority_weight=weight)
+            return
+        parentage = self.any_of("broodstock_batchparentage")
+        if self.chance(0.3):
+            self.delete("broodstock_batchparentage", parentage)
+        elif self.chance(0.5):
+            day = self.last_day + timedelta(days=self.number(-60, 10))
+            self.update("broodstock_batchparentage", parentage, assignment_date=f"{day}T12:00:00Z")
+        else:
+            self.insert("broodstock_batchparentage", parentage, batch_id=self.batch())
 
     def _calibration(self) -> None:
         """Keep a fit of one life stage over all sites."""
@@ -1436,6 +1504,9 @@ _WEIGHTS: Final[Mapping[str, float]] = {
     "projection_run": 1,
     "projection_rows": 1,
     "feed_model": 1,
+    "activity_completed": 2,
+    "template": 1,
+    "parents": 1,
     "planned_activity": 2,
     "calibration": 1,
     "reading_insert": 3,
