@@ -42,6 +42,8 @@ _FEATURES: Final = """
     union select 'provisional state' from {marts}.daily_assignment_states where is_provisional
     union select 'planned activity' from {marts}.daily_assignment_states
     where planned_activity_id is not null
+    union select 'activity of a ' || anchor_type
+    from {intermediate}.int_measurement_activities
     union select 'leap day' from {marts}.daily_assignment_states
     where to_char(state_date, 'MM-DD') = '02-29'
     union select 'year end' from {marts}.daily_assignment_states

@@ -439,14 +439,54 @@ class _Drawing:
             self._calibration(station_id, area_id)
         for batch in self.rows["batch_batch"]:
             for _ in self._some(0, 1, 3):
-                self._add(
-                    "planning_plannedactivity",
-                    activity_type=self._one_of("HARVEST", "TRANSFER", "VACCINATION"),
-                    status=self._one_of("PENDING", "IN_PROGRESS", "COMPLETED", "CANCELLED"),
-                    due_date=self._date(self.days),
-                    batch_id=batch["id"],
-                    container_id=self._one_of(None, self._id_of("infrastructure_container")),
-                )
+                self._activity(batch)
+
+    def _activity(self, batch: Row) -> None:
+        """Draw a planned activity; some are done at about the time of a measurement."""
+        kind = self._one_of("HARVEST", "TRANSFER", "VACCINATION", "SAMPLING")
+        status = self._one_of("PENDING", "IN_PROGRESS", "COMPLETED", "CANCELLED")
+        container_id = self._one_of(None, self._id_of("infrastructure_container"))
+        completed_at = None
+        measured = self._measured_dates(batch)
+        if measured and self._chance(70):
+            status = self._usually("COMPLETED", "PENDING")
+            kind = self._one_of("SAMPLING", "SAMPLING", "VACCINATION", "TRANSFER")
+            container_id, day = self._one_of(*measured)
+            container_id = self._one_of(None, container_id)
+            days_later = timedelta(days=self._one_of(0, 1, -1, 2))
+            hour = self._one_of(12, 0, 23)
+            completed_at = datetime.combine(day + days_later, time(hour), UTC)
+        self._add(
+            "planning_plannedactivity",
+            activity_type=kind,
+            status=status,
+            due_date=self._date(self.days),
+            completed_at=completed_at,
+            batch_id=batch["id"],
+            container_id=container_id,
+        )
+
+    def _measured_dates(self, batch: Row) -> list[tuple[int, date]]:
+        """Return where and when fish of a batch were measured, as far as that can be true."""
+        containers = {
+            stay.assignment_id: stay.container_id
+            for stay in self.stays
+            if stay.batch.batch_id == batch["id"]
+        }
+        records = [
+            (row["assignment_id"], row["sample_date"])
+            for row in self.rows.get("batch_growthsample", ())
+        ] + [
+            (row["assignment_id"], row["sampling_date"])
+            for row in self.rows.get("health_healthsamplingevent", ())
+        ]
+        return [
+            (containers[assignment_id], day)
+            for assignment_id, day in records
+            if assignment_id in containers
+            and day is not None
+            and self.first_date <= day <= self.as_of
+        ]
 
     def _calibration(self, station_id: int, area_id: int) -> None:
         calibration_id = self._add(

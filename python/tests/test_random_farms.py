@@ -20,6 +20,9 @@ from devtools.farm_comparison import SETTINGS, FarmBench
 SEEDED_FARMS = 102
 """How many farms are drawn from the seeds 0, 1, ..., under one setting after the other."""
 FEATURES = {
+    "activity of a growth_sample",
+    "activity of a health_sampling",
+    "activity of a vaccination",
     "anchor growth_sample excluded",
     "anchor growth_sample used",
     "anchor health_sampling excluded",

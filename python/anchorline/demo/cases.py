@@ -75,7 +75,7 @@ CASES: Final[dict[str, str]] = {
     "activity_overdue": "A planned activity that is not done and should be",
     "activity_cancelled": "A planned activity that was cancelled",
     "activity_of_container": "A planned activity for one container of a batch",
-    "activity_with_weighing": "A sampling that was done on the day of a growth sample",
+    "activity_with_weighing": "A sampling or vaccination that was done on a day of weighing",
     "activity_near_suggestion": "A planned activity that covers a suggestion by type and day",
     "suggestion_published": "A planned activity made from a suggestion",
     "suggestion_declined": "A planned activity made from a suggestion, which was cancelled",

@@ -19,7 +19,7 @@ _ANSWERS: Final = (
     ("suggestion_published", "Coarser feed at 50 g", 262, "COMPLETED"),
     ("suggestion_declined", "Lice count from 1 kg", 555, "CANCELLED"),
 )
-_MOST_DAYS_TO_SAMPLE: Final = 14
+_MOST_DAYS_TO_WEIGHING: Final = 14
 
 
 class Planning:
@@ -96,31 +96,37 @@ class Planning:
             self._records.case(case, "planning_plannedactivity", activity_id)
 
     def complete(self, plan: LineagePlan) -> None:
-        """Let samplings that are done be done on the day of a sample, some as farmers call them."""
-        activities = self._records.rows["planning_plannedactivity"]
+        """Let samplings and vaccinations be done on days on which fish were weighed."""
         for batch in plan.batches:
-            stays = {stay.assignment_id for stay in batch.stays}
-            days = [
-                row["sample_date"]
-                for row in self._records.rows["batch_growthsample"]
-                if row["assignment_id"] in stays and day_number(row["sample_date"]) <= self._today
-            ]
-            for activity in activities:
-                if (
-                    activity["batch_id"] == batch.batch_id
-                    and activity["activity_type"] == "SAMPLING"
-                    and activity["status"] == "COMPLETED"
-                ):
-                    self._weigh(batch, activity, days)
+            weighed = {"SAMPLING": self._sample_dates(batch), "VACCINATION": self._jabs(batch)}
+            for activity in self._records.rows["planning_plannedactivity"]:
+                if activity["batch_id"] == batch.batch_id and activity["status"] == "COMPLETED":
+                    self._weigh(batch, activity, weighed.get(activity["activity_type"], []))
+
+    def _sample_dates(self, batch: BatchPlan) -> list[date]:
+        stays = {stay.assignment_id for stay in batch.stays}
+        return [
+            row["sample_date"]
+            for row in self._records.rows["batch_growthsample"]
+            if row["assignment_id"] in stays and day_number(row["sample_date"]) <= self._today
+        ]
+
+    def _jabs(self, batch: BatchPlan) -> list[date]:
+        return [
+            row["treatment_date"].date()
+            for row in self._records.rows["health_treatment"]
+            if row["batch_id"] == batch.batch_id and row["includes_weighing"]
+        ]
 
     def _weigh(self, batch: BatchPlan, activity: dict[str, Any], days: list[date]) -> None:
+        """Complete an activity on the day nearest to that for which it was due."""
         due_date: date = activity["due_date"]
         nearest = min(days, key=lambda day: (abs(day - due_date), day), default=None)
-        if nearest is None or abs(nearest - due_date).days > _MOST_DAYS_TO_SAMPLE:
+        if nearest is None or abs(nearest - due_date).days > _MOST_DAYS_TO_WEIGHING:
             return
         activity["completed_at"] = at_hour(nearest, 14)
         self._records.case("activity_with_weighing", "planning_plannedactivity", activity["id"])
-        if batch.index % 3 == 0:
+        if activity["activity_type"] == "SAMPLING" and batch.index % 3 == 0:
             activity["notes"] = "Weigh before the winter"
             self._records.case(
                 "activity_near_suggestion", "planning_plannedactivity", activity["id"]
