@@ -432,6 +432,27 @@ def test_writer_pins_by_command(farm: Farm, use: Callable[[str], None]) -> None:
     assert "docs/roles.md" in result.stderr
 
 
+def test_writer_publishes_by_command(farm: Farm, use: Callable[[str], None]) -> None:
+    def publish(login: str) -> Result:
+        use(farm.url_of(login))
+        arguments = ["planning", "publish", "--all", "--created-by", "1", "--target", "prod"]
+        return CliRunner().invoke(main, arguments)
+
+    def activity_count() -> Row | None:
+        with psycopg.connect(farm.url) as connection:
+            return connection.execute("select count(*) from planning_plannedactivity").fetchone()
+
+    [before] = activity_count() or [0]
+    planned = publish("test_planner").stdout.count("is planned as activity")
+    assert planned > 0
+    assert activity_count() == (before + planned,)
+
+    result = publish("test_dashboard")
+    assert result.exit_code == 1
+    assert "'test_dashboard' may not" in result.stderr
+    assert "docs/roles.md" in result.stderr
+
+
 def test_pins_of_older_instances_can_be_set(
     make_database: Callable[[], str],
     database_environment: Callable[[str], dict[str, str]],
