@@ -14,10 +14,6 @@ containers as (
     select * from {{ ref('containers') }}
 ),
 
-container_sites as (
-    select * from {{ ref('int_container_sites') }}
-),
-
 limited as (
     select
         container_id,
@@ -39,14 +35,17 @@ days as (
     inner join limited on standing_biomass.container_id = limited.container_id
 ),
 
--- The last of them; unknown where that of one is.
+-- The last of them leave; unknown where that of one is.
 leaving as (
     select
         container_id,
+        site_kind,
+        site_id,
+        site_name,
         count(*) as assignment_count,
         case when count(*) = count(leaving_date) then max(leaving_date) end as leaving_date
     from stays
-    group by container_id
+    group by container_id, site_kind, site_id, site_name
 ),
 
 outlook as (
@@ -70,9 +69,9 @@ final as (
         -- which
         outlook.container_id,
         outlook.container_name,
-        container_sites.site_kind,
-        container_sites.site_id,
-        container_sites.site_name,
+        leaving.site_kind,
+        leaving.site_id,
+        leaving.site_name,
         leaving.assignment_count,
 
         -- from when to when
@@ -94,7 +93,6 @@ final as (
         outlook.first_date_over_limit - outlook.first_date as days_to_limit
     from outlook
     inner join leaving on outlook.container_id = leaving.container_id
-    left join container_sites on outlook.container_id = container_sites.container_id
 )
 
 select * from final

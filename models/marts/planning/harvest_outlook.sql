@@ -11,8 +11,8 @@ forecast_days as (
     select * from {{ ref('int_forecast_days') }}
 ),
 
-container_sites as (
-    select * from {{ ref('int_container_sites') }}
+stays as (
+    select * from {{ ref('int_outlook_stays') }}
 ),
 
 -- Three times each harvest: when it is expected, and if all came early, or late; with fish of
@@ -20,7 +20,6 @@ container_sites as (
 harvests as (
     select
         container_forecast.assignment_id,
-        container_forecast.container_id,
         container_forecast.has_planned_harvest as is_planned,
         coalesce(
             container_forecast.expected_harvest_weight_g, container_forecast.harvest_weight_g
@@ -39,7 +38,7 @@ harvests as (
 
 events as (
     select
-        harvests.container_id,
+        harvests.assignment_id,
         harvests.is_planned,
         harvests.event_name,
         harvests.event_date,
@@ -54,7 +53,7 @@ events as (
     union all
 
     select
-        container_id,
+        assignment_id,
         has_planned_transfer as is_planned,
         'transfer' as event_name,
         expected_transfer_date as event_date,
@@ -67,14 +66,14 @@ events as (
 in_periods as (
     select
         events.*,
-        container_sites.site_kind,
-        container_sites.site_id,
-        container_sites.site_name,
+        stays.site_kind,
+        stays.site_id,
+        stays.site_name,
         periods.period_type,
         date_trunc(periods.period_type, events.event_date)::date as period_start_date
     from events
     cross join (values ('month'), ('quarter')) as periods (period_type)
-    left join container_sites on events.container_id = container_sites.container_id
+    left join stays on events.assignment_id = stays.assignment_id
 ),
 
 final as (

@@ -12,11 +12,14 @@ stays as (
 ),
 
 container_sites as (
-    select * from {{ ref('int_container_sites') }}
-),
-
-areas as (
-    select * from {{ ref('stg_areas') }}
+    select distinct
+        container_id,
+        site_kind,
+        site_id,
+        site_name,
+        site_max_biomass_kg
+    from stays
+    where site_id is not null
 ),
 
 summed as (
@@ -24,6 +27,7 @@ summed as (
         container_sites.site_kind,
         container_sites.site_id,
         container_sites.site_name,
+        container_sites.site_max_biomass_kg::numeric(12, 2) as limit_kg,
         standing_biomass.state_date,
         count(*) as container_count,
         sum(standing_biomass.standing_biomass_kg)::numeric(16, 2) as standing_biomass_kg
@@ -33,21 +37,23 @@ summed as (
         container_sites.site_kind,
         container_sites.site_id,
         container_sites.site_name,
+        container_sites.site_max_biomass_kg,
         standing_biomass.state_date
 ),
 
 horizon as (
-    select max(first_date) + {{ forecast_constant('longest_forecast_days') }}::integer as last_date
+    select
+        max(computed_date) + {{ forecast_constant('longest_forecast_days') }}::integer
+            as last_date
     from stays
 ),
 
--- Only areas have a limit. Of a month that ends beyond all forecasts nobody knows the end.
+-- Of a month that ends beyond all forecasts nobody knows the end.
 days as (
     select
         summed.*,
         months.month_start_date,
-        months.month_end_date,
-        nullif(areas.max_biomass_kg, 0)::numeric(12, 2) as limit_kg
+        months.month_end_date
     from summed
     cross join horizon
     cross join lateral (
@@ -56,7 +62,6 @@ days as (
             (date_trunc('month', summed.state_date) + interval '1 month')::date - 1
         )
     ) as months (month_start_date, month_end_date)
-    left join areas on summed.site_kind = 'area' and summed.site_id = areas.area_id
     where months.month_end_date <= horizon.last_date
 ),
 
