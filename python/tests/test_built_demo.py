@@ -74,6 +74,34 @@ def test_numbers_follow_the_truth_where_everything_is_recorded(built_demo: Built
     assert number_error < 0.01
 
 
+def test_planned_activities_kept_to_their_days_as_the_farm_did(built_demo: BuiltDemo) -> None:
+    with psycopg.connect(built_demo.url) as connection:
+        shown = connection.execute(
+            """
+            select distinct
+                cases.case_name,
+                activities.timeliness,
+                activities.container_name is null
+            from demo_truth.cases
+            inner join anchorline_marts.planned_activity_variance as activities
+                on cases.record_id = activities.planned_activity_id
+            where
+                cases.case_name in (
+                    'activity_early', 'activity_late', 'activity_overdue', 'activity_cancelled',
+                    'activity_of_container'
+                )
+            """
+        ).fetchall()
+    assert set(shown) == {
+        ("activity_early", "early", True),
+        ("activity_late", "late", True),
+        ("activity_overdue", "overdue", True),
+        ("activity_cancelled", "cancelled", True),
+        ("activity_of_container", "on_time", False),
+        ("activity_of_container", "open", False),
+    }
+
+
 def test_docs_describe_every_model_and_column(built_demo: BuiltDemo, tmp_path: Path) -> None:
     project = project_folder()
     command = [
