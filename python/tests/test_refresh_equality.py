@@ -193,7 +193,26 @@ def test_what_is_easily_missed_is_found(trial: Trial) -> None:
         """,
     )
 
+    # a transfer within one batch whose destination is gone: of which batch it is, it does not say
+    (destination,) = _one(
+        connection,
+        """
+        select movements.to_assignment_id
+        from anchorline_intermediate.int_movements as movements
+        inner join anchorline_intermediate.int_assignments as sources
+            on movements.from_assignment_id = sources.assignment_id
+        where
+            movements.raw_table = 'batch_transferaction'
+            and movements.to_assignment_id <> all(%s)
+            and sources.batch_id <> %s
+        order by movements.movement_key desc limit 1
+        """,
+        [stay, stocked],
+        batch,
+    )
+
     def first_edits() -> None:
+        editor.delete("batch_batchcontainerassignment", destination)
         editor.insert(
             "batch_mortalityevent",
             death,
@@ -232,6 +251,13 @@ def test_what_is_easily_missed_is_found(trial: Trial) -> None:
 
     edit = trial.edit(first_edits)
     trial.project.dbt("prod", "run", "--select", equality.MODELS, variables=limited_to([edit]))
+    trial.project.dbt(
+        "prod",
+        "run",
+        "--select",
+        "int_transfer_actions_checked",
+        variables={"refresh_batches": [batch]},
+    )
 
     # an assignment is deleted; a run stops before all tables have lost it; a mart is run by hand
     # before the states it shows

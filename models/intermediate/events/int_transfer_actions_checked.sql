@@ -16,8 +16,9 @@ transfer_workflows as (
     select * from {{ ref('stg_transfer_workflows') }}
 ),
 
+-- All of them: a transfer whose destination is gone concerns every run, its source another batch.
 assignments as (
-    select * from {{ examined('int_assignments') }}
+    select * from {{ ref('int_assignments') }}
 ),
 
 -- A transfer executed shortly after its source's departure counts on the departure day; its
