@@ -18,6 +18,8 @@ class AnchorlineError(Exception):
     def __init__(self, message: str, *, details: str | None = None) -> None:
         super().__init__(message)
         self.details = details
+        if details:
+            self.add_note(details)  # a traceback shows it too
 
 
 def causes(error: BaseException) -> list[str]:
