@@ -59,11 +59,15 @@ SERVER_FOLDER = pytest.StashKey[Path]()
 FARMS = 99
 """How many random farms Hypothesis draws in every run, the same ones each time."""
 
+ON_SMALL_FARMS = ("test_random_farms", "test_regression_farms", "test_smoothing_exact")
+"""Files that use the same compiled models on farms of a few rows."""
+
 LONGEST = (
+    "test_built_demo",
     "farms",
     "test_refresh_equality",
-    "test_built_demo",
     "test_refresh",
+    "test_planning",
     "test_monitoring_marts",
     "test_expectations",
     "test_roles",
@@ -73,14 +77,14 @@ LONGEST = (
 )
 """Groups of tests that take a quarter of a minute and more: they begin first, in this order.
 
-Those that need no demo farm come before those that wait until one process has built it.
+The first builds the demo farm; the next two need none, so that nobody waits until it is there.
 """
 
 
 def group(file: str) -> str:
     """Return the group of a test file: one process does it all, as its fixtures serve it whole."""
     name = Path(file).stem
-    return "farms" if name in ("test_random_farms", "test_regression_farms") else name
+    return "farms" if name in ON_SMALL_FARMS else name
 
 
 class ByGroup(LoadScopeScheduling):
