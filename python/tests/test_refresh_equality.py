@@ -390,7 +390,10 @@ def test_one_more_day_writes_the_smoothed_rows_of_that_day(trial: Trial) -> None
     assert (stay, day) in changed
     assert {state_date for _, state_date in changed} == {day}
     touched = {key for key in new_versions if new_versions[key] != versions.get(key)}
-    assert touched == changed | new_keys
+    # (what was entered for the new day in advance revises the days before it)
+    weighed = _weighed_on(connection, new_day)
+    assert stay not in weighed
+    assert {key for key in touched ^ (changed | new_keys) if key[0] not in weighed} == set()
 
     trial.project.variables["as_of_date"] = day.isoformat()
     trial.project.dbt("prod", "run", "--select", equality.MODELS)
@@ -498,6 +501,17 @@ def _smoothed_versions(connection: psycopg.Connection) -> dict[tuple[int, date],
             """
         ).fetchall()
     }
+
+
+def _weighed_on(connection: psycopg.Connection, day: date) -> set[int]:
+    rows = connection.execute(
+        """
+        select assignment_id from anchorline_marts.daily_assignment_smoothed
+        where state_date = %s and is_observed
+        """,
+        (day,),
+    ).fetchall()
+    return {stay for (stay,) in rows}
 
 
 def _smoothed_days(connection: psycopg.Connection) -> dict[tuple[int, date], object]:
