@@ -1,4 +1,13 @@
 {#-
+  Lets one model at a time put its table in place, until its transaction ends: views on two tables
+  that are swapped at once would each wait for the other's table (a deadlock).
+-#}
+{% macro swap_alone() -%}
+    select pg_advisory_xact_lock(hashtext('anchorline swap'), 0)
+{%- endmacro %}
+
+
+{#-
   Points the views on a table that has just been swapped out at the one that took its place, in the
   same transaction. Otherwise they would go with the old table, and be missing until their own
   models have run: for good, where a test fails in between.
