@@ -103,3 +103,33 @@
     {%- endif -%}
     {{- return(memory['published_rules']) -}}
 {%- endmacro %}
+
+
+{#-
+  By the id of each model: its name, whether it follows changes, and the ids of the models that it
+  is made from and that are made from it. dbt writes a node of `graph` out anew each time that it
+  is asked for it.
+-#}
+{% macro models_of_run() -%}
+    {%- set memory = run_memory() -%}
+    {%- if 'models' not in memory -%}
+        {%- set models = {} -%}
+        {%- for unique_id in graph.nodes if unique_id.startswith('model.') -%}
+            {%- set node = graph.nodes[unique_id] -%}
+            {%- do models.update({unique_id: {
+                'name': node.name,
+                'follows_changes': node.config.meta.get('published_by') is not none,
+                'parents': node.depends_on.nodes,
+                'children': [],
+            }}) -%}
+        {%- endfor -%}
+        {%- for unique_id, known in models.items() -%}
+            {%- do known.update({'parents': known.parents | select('in', models) | list}) -%}
+            {%- for parent in known.parents -%}
+                {%- do models[parent].children.append(unique_id) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {%- do memory.update({'models': models}) -%}
+    {%- endif -%}
+    {{- return(memory['models']) -}}
+{%- endmacro %}

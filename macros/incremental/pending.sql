@@ -274,22 +274,11 @@
 
 {#- The names of the models that follow changes and that this one is made from. -#}
 {% macro published_ancestor_names() -%}
-    {%- set found = [] -%}
-    {%- do found.extend(graph.nodes[model.unique_id].depends_on.nodes) -%}
+    {%- set models = models_of_run() -%}
     {%- set names = [] -%}
-    {#- a loop may not grow the list it goes through -#}
-    {%- for _ in graph.nodes -%}
-        {%- if loop.index0 < found | length -%}
-            {%- set node = graph.nodes.get(found[loop.index0]) -%}
-            {%- if node and node.resource_type == 'model' -%}
-                {%- if node.config.meta.get('published_by') -%}
-                    {%- do names.append(node.name) -%}
-                {%- endif -%}
-                {%- for id in node.depends_on.nodes if id not in found -%}
-                    {%- do found.append(id) -%}
-                {%- endfor -%}
-            {%- endif -%}
-        {%- endif -%}
+    {%- for unique_id in reached_from(model.unique_id, 'parents')
+        if models[unique_id].follows_changes -%}
+        {%- do names.append(models[unique_id].name) -%}
     {%- endfor -%}
     {{- return(names) -}}
 {%- endmacro %}
@@ -297,22 +286,27 @@
 
 {#- The names of all models that are made from this one. -#}
 {% macro descendant_names() -%}
-    {%- set found = [model.unique_id] -%}
-    {%- set parents = {} -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
-        {%- do parents.update({node.unique_id: node.depends_on.nodes}) -%}
-    {%- endfor -%}
-    {#- a loop may not grow the list it goes through: once for each model in the longest chain -#}
-    {%- for _ in range(parents | length) -%}
-        {%- for unique_id, ids in parents.items() if unique_id not in found -%}
-            {%- for id in ids if id in found and unique_id not in found -%}
-                {%- do found.append(unique_id) -%}
-            {%- endfor -%}
-        {%- endfor -%}
-    {%- endfor -%}
+    {%- set models = models_of_run() -%}
     {%- set names = [] -%}
-    {%- for unique_id in found[1:] -%}
-        {%- do names.append(graph.nodes[unique_id].name) -%}
+    {%- for unique_id in reached_from(model.unique_id, 'children') -%}
+        {%- do names.append(models[unique_id].name) -%}
     {%- endfor -%}
     {{- return(names) -}}
+{%- endmacro %}
+
+
+{#- The ids of all models that `parents` or `children` lead to from one, without itself. -#}
+{% macro reached_from(unique_id, edges) -%}
+    {%- set models = models_of_run() -%}
+    {%- set found = {unique_id: true} -%}
+    {%- set ahead = [unique_id] -%}
+    {#- a loop may not grow the list it goes through -#}
+    {%- for _ in models if ahead -%}
+        {%- for other in models[ahead.pop()][edges] if other not in found -%}
+            {%- do found.update({other: true}) -%}
+            {%- do ahead.append(other) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- do found.pop(unique_id) -%}
+    {{- return(found | list) -}}
 {%- endmacro %}

@@ -10,10 +10,9 @@
         {%- for name in result_vars() -%}
             {%- do parts.append(name ~ '=' ~ var(name)) -%}
         {%- endfor -%}
-        {%- for node in graph.nodes.values() | sort(attribute='unique_id') -%}
-            {%- if node.resource_type in ('model', 'seed') -%}
-                {%- do parts.append(node.unique_id ~ '=' ~ node.checksum.checksum) -%}
-            {%- endif -%}
+        {%- for unique_id in graph.nodes | sort
+            if unique_id.startswith('model.') or unique_id.startswith('seed.') -%}
+            {%- do parts.append(unique_id ~ '=' ~ graph.nodes[unique_id].checksum.checksum) -%}
         {%- endfor -%}
         {%- do memory.update({'rules': local_md5(parts | join('\n'))}) -%}
     {%- endif -%}

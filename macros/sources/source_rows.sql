@@ -45,15 +45,18 @@ select
 {%- endmacro %}
 
 
-{# What `_sources.yml` declares about all raw tables. Only while dbt executes. #}
+{# What `_sources.yml` declares about all raw tables, by name. Only while dbt executes. #}
 {% macro raw_sources() -%}
-    {{ return(
-        graph.sources.values()
-        | selectattr('source_name', 'equalto', 'raw')
-        | selectattr('package_name', 'equalto', 'anchorline')
-        | sort(attribute='name')
-        | list
-    ) }}
+    {%- set memory = run_memory() -%}
+    {%- if 'raw_sources' not in memory -%}
+        {%- do memory.update({'raw_sources': graph.sources.values()
+            | selectattr('source_name', 'equalto', 'raw')
+            | selectattr('package_name', 'equalto', 'anchorline')
+            | sort(attribute='name')
+            | list
+        }) -%}
+    {%- endif -%}
+    {{- return(memory['raw_sources']) -}}
 {%- endmacro %}
 
 
