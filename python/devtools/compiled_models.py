@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import psycopg
+from dbt.cli.main import dbtRunner
 from psycopg import Connection, sql
 
 from anchorline import settings
-from anchorline.build import dbt_program
 from anchorline.raw.schema import OLDER_COLUMNS, create_raw_tables
 
 TARGET: Final = "prod"
@@ -54,6 +54,7 @@ class Model:
 class CompiledProject:
     """All models in an order in which each comes after its parents, and the data tests.
 
+    The queries name no database: they run in any copy of the one that they were compiled for.
     `stopping_tests` names the data tests that stop a build where they fail.
     """
 
@@ -84,14 +85,60 @@ class CompiledProject:
         return frozenset(found)
 
 
+class Dbt:
+    """dbt in this process, on one database. It parses the project once, whatever the variables."""
+
+    def __init__(self, url: str) -> None:
+        parameters = psycopg.conninfo.conninfo_to_dict(url)
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "DATABASE"}
+        self.url = url
+        self.database = str(parameters["dbname"])
+        self._environment = {
+            **{f"PG{name}": str(parameters[key]) for key, name in names.items()},
+            "PGPASSWORD": str(parameters.get("password", "")),
+        }
+        self._manifest: Any = None
+
+    def run(
+        self,
+        command: str,
+        folder: Path,
+        *arguments: str,
+        variables: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Run a command, and leave its artifacts in a folder; raise RuntimeError where it fails."""
+        if self._manifest is None:
+            self._manifest = self._invoke(["parse", "--no-partial-parse"], folder)
+        self._invoke([command, *arguments, "--vars", json.dumps(dict(variables or {}))], folder)
+
+    def _invoke(self, arguments: list[str], folder: Path) -> Any:
+        project = str(settings.project_folder())
+        command = [
+            *("--quiet", "--no-use-colors", "--log-level-file", "none"),
+            *arguments,
+            *("--target", TARGET, "--target-path", str(folder)),
+            *("--project-dir", project, "--profiles-dir", project),
+        ]
+        with mock.patch.dict(os.environ, self._environment):
+            done = dbtRunner(manifest=self._manifest).invoke(command)
+        if not done.success:
+            failed = [
+                f"{one.node.name}: {one.message}"
+                for one in getattr(done.result, "results", ())
+                if str(one.status) in ("error", "fail")
+            ]
+            raise RuntimeError(f"dbt {arguments[0]} failed: {done.exception or failed}")
+        return done.result
+
+
 def compile_project(
-    url: str, folder: Path, *, variables: Mapping[str, Any] | None = None
+    dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None
 ) -> CompiledProject:
     """Let dbt compile the project for a database that holds the raw tables and the seeds.
 
     `folder` receives dbt's artifacts; two compilations need two folders.
     """
-    run_dbt("compile", url, folder, variables, "--full-refresh")
+    dbt.run("compile", folder, "--full-refresh", variables=variables)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     models: dict[str, Model] = {}
     data_tests: dict[str, str] = {}
@@ -107,7 +154,7 @@ def compile_project(
                 name=node["name"],
                 schema=node["schema"],
                 materialized=node["config"]["materialized"],
-                query=node["compiled_code"],
+                query=without_database(node["compiled_code"], dbt.database),
                 parents=tuple(
                     parent.split(".")[-1]
                     for parent in node["depends_on"]["nodes"]
@@ -117,7 +164,7 @@ def compile_project(
                 partial_indexes=tuple(node["config"].get("partial_indexes") or ()),
             )
         elif node["resource_type"] == "test":
-            data_tests[node["name"]] = node["compiled_code"]
+            data_tests[node["name"]] = without_database(node["compiled_code"], dbt.database)
             if node["config"]["severity"].lower() == "error":
                 stopping_tests.add(node["name"])
     order = TopologicalSorter({name: model.parents for name, model in models.items()})
@@ -127,6 +174,11 @@ def compile_project(
         unit_tests={},
         stopping_tests=frozenset(stopping_tests),
     )
+
+
+def without_database(text: str, database: str) -> str:
+    """Leave the database's name out of a compiled query: it runs in copies of the database."""
+    return text.replace(f'"{database}".', "")
 
 
 def _of_snapshots(manifest: Mapping[str, Any]) -> frozenset[str]:
@@ -143,25 +195,25 @@ def _of_snapshots(manifest: Mapping[str, Any]) -> frozenset[str]:
 
 
 def prepare_database(
-    url: str, folder: Path, *, variables: Mapping[str, Any] | None = None
+    dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None
 ) -> CompiledProject:
     """Make the raw tables, without their constraints, the seeds, and all models, empty.
 
     Without constraints, because the models must bear rows that a constraint keeps out today:
     older instances hold them. The columns that only older instances have are there, too.
     """
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(dbt.url) as connection:
         create_raw_tables(connection, RAW_SCHEMA)
         _add_older_columns(connection)
         _drop_constraints(connection)
-    run_dbt("seed", url, folder / "seed", None)
-    with psycopg.connect(url) as connection:
+    dbt.run("seed", folder / "seed")
+    with psycopg.connect(dbt.url) as connection:
         connection.execute(
             "alter table anchorline_ops.calibrated_tgc "
             "drop constraint calibrated_tgc_calibration_id_fkey"
         )
-    project = compile_project(url, folder / "models", variables=variables)
-    with psycopg.connect(url) as connection:
+    project = compile_project(dbt, folder / "models", variables=variables)
+    with psycopg.connect(dbt.url) as connection:
         for model in project.models:
             connection.execute(
                 sql.SQL("create schema if not exists {}").format(sql.Identifier(model.schema))
@@ -248,38 +300,6 @@ def _columns(connection: Connection, project: CompiledProject) -> dict[tuple[str
         (sorted({model.schema for model in project.models}),),
     ).fetchall()
     return {(schema, name): columns for schema, name, columns in rows}
-
-
-def run_dbt(
-    command: str, url: str, folder: Path, variables: Mapping[str, Any] | None, *arguments: str
-) -> None:
-    """Run a dbt command on a database; artifacts and logs go to a folder; a failure raises."""
-    parameters = psycopg.conninfo.conninfo_to_dict(url)
-    names = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "DATABASE"}
-    project = settings.project_folder()
-    done = subprocess.run(
-        [
-            str(dbt_program()),
-            *("--quiet", "--no-use-colors", command, "--target", TARGET),
-            *("--project-dir", str(project), "--profiles-dir", str(project)),
-            *("--vars", json.dumps(dict(variables or {}))),
-            *arguments,
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={
-            **os.environ,
-            **{f"PG{name}": str(parameters[key]) for key, name in names.items()},
-            "PGPASSWORD": str(parameters.get("password", "")),
-            "DBT_TARGET_PATH": str(folder),
-            "DBT_LOG_PATH": str(folder / "logs"),
-        },
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"dbt {command} failed:\n{done.stdout}")
 
 
 def _add_older_columns(connection: Connection) -> None:

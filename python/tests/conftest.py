@@ -30,7 +30,7 @@ from anchorline import console
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
-from devtools.compiled_models import compile_project, prepare_database
+from devtools.compiled_models import Dbt, compile_project, prepare_database
 from devtools.farm_comparison import SETTINGS, FarmBench
 
 AS_OF = date(2025, 9, 30)
@@ -240,24 +240,23 @@ def farm_bench(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], FarmBench]]:
     """Give a bench for small farms per setting; each has a database of its own, made when asked."""
-    urls: dict[str, str] = {}
+    folder = tmp_path_factory.mktemp("compiled")
+    dbt = Dbt(make_database())
+    first = next(iter(SETTINGS))
+    projects = {
+        first: prepare_database(dbt, folder / "first", variables=SETTINGS[first].all_variables)
+    }
     benches: dict[str, FarmBench] = {}
 
     def bench(name: str) -> FarmBench:
-        if name in benches:
-            return benches[name]
-        variables = SETTINGS[name].all_variables
-        folder = tmp_path_factory.mktemp("compiled")
-        if urls:
-            project = compile_project(urls[name], folder, variables=variables)
-        else:
-            url = make_database()
-            project = prepare_database(url, folder, variables=variables)
-            # as long as nobody is connected to it
-            urls.update({other: copy_database(url) for other in SETTINGS if other != name})
-            urls[name] = url
-        connection = psycopg.connect(urls[name], autocommit=True)
-        benches[name] = FarmBench.prepare(connection, project, SETTINGS[name])
+        if name not in benches:
+            setting = SETTINGS[name]
+            if name not in projects:
+                projects[name] = compile_project(
+                    dbt, folder / name, variables=setting.all_variables
+                )
+            connection = psycopg.connect(copy_database(dbt.url), autocommit=True)
+            benches[name] = FarmBench.prepare(connection, projects[name], setting)
         return benches[name]
 
     yield bench

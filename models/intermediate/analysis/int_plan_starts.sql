@@ -1,5 +1,7 @@
 -- One row per batch and plan that can be computed: with which fish it starts on which day, and
 -- until when it is followed. What a scenario does not say is taken from the batch's own fish.
+-- By the power law it reads, too:
+-- depends_on: {{ ref('plausible_ranges') }}
 {{ config(
     meta={'published_by': 'batches', 'published_also': 'examined'},
     indexes=[

@@ -75,13 +75,13 @@ class Trial:
     is_changed: bool
 
 
-def read_data_tests(project: CompiledProject, folder: Path, database: str) -> tuple[DataTest, ...]:
+def read_data_tests(project: CompiledProject, folder: Path) -> tuple[DataTest, ...]:
     """Return the data tests that stop a build, with what they read, from dbt's manifest."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return tuple(
         DataTest(
             node["name"],
-            without_database(node["compiled_code"], database),
+            project.data_tests[node["name"]],
             frozenset(
                 parent.split(".")[-1]
                 for parent in node["depends_on"]["nodes"]
@@ -91,11 +91,6 @@ def read_data_tests(project: CompiledProject, folder: Path, database: str) -> tu
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test" and node["name"] in project.stopping_tests
     )
-
-
-def without_database(text: str, database: str) -> str:
-    """Leave the database's name out of a compiled query: it runs in copies of the database."""
-    return text.replace(f'"{database}".', "")
 
 
 def raise_if_lost(error: psycopg.Error) -> None:

@@ -15,14 +15,13 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection, sql
 
-from devtools.compiled_models import CompiledProject, compile_project, prepare_database
+from devtools.compiled_models import CompiledProject, Dbt, compile_project, prepare_database
 from devtools.mutants.arena import (
     UNIT_TEST,
     Arena,
     Finding,
     Setting,
     read_data_tests,
-    without_database,
 )
 from devtools.mutants.farms import AS_OF, LATE_AS_OF, edge_farms, random_farms
 from devtools.mutants.generator import Mutant, Query
@@ -141,22 +140,21 @@ class Preparation:
         self._databases = databases
         self._folder = folder
         self._tell = tell
-        self._name = databases.name_of("empty")
         tell("Compiling the models and filling the seeds")
-        self._url = databases.make("empty")
-        prepare_database(self._url, folder / "empty")
+        self._dbt = Dbt(databases.make("empty"))
+        prepare_database(self._dbt, folder / "empty")
         self.settings = {name: self._setting(name) for name in SETTINGS}
-        with psycopg.connect(self._url) as connection:
+        with psycopg.connect(self._dbt.url) as connection:
             self.seeds = tuple(seed_mutants(connection))
 
     def _setting(self, name: str) -> Setting:
         folder = self._folder / name
-        project = compile_project(self._url, folder, variables=SETTINGS[name])
+        project = compile_project(self._dbt, folder, variables=SETTINGS[name])
         return Setting(
             name,
             SETTINGS[name],
-            _portable(project, self._name),
-            read_data_tests(project, folder, self._name),
+            _fed_by_what_is_read(project),
+            read_data_tests(project, folder),
         )
 
     def mutants(self) -> list[Mutant]:
@@ -173,8 +171,8 @@ class Preparation:
     def unit_tests(self) -> tuple[UnitTest, ...]:
         """Return dbt's unit tests that pass on the models as they are."""
         self._tell("Compiling the unit tests")
-        tests = compile_unit_tests(self._url, self._folder / "unit_tests", self._name)
-        with psycopg.connect(self._url, options="-c jit=off") as connection:
+        tests = compile_unit_tests(self._dbt, self._folder / "unit_tests")
+        with psycopg.connect(self._dbt.url, options="-c jit=off") as connection:
             failing = [test.name for test in tests if not test.passes(connection)]
         if failing:
             raise RuntimeError(f"unit tests that fail without a mutant: {', '.join(failing)}")
@@ -234,24 +232,19 @@ def queries(setting: Setting) -> Iterator[Query]:
             yield Query(model.name, model.query)
 
 
-def _portable(project: CompiledProject, database: str) -> CompiledProject:
-    """Return the project with queries that run in any copy of the database.
+def _fed_by_what_is_read(project: CompiledProject) -> CompiledProject:
+    """Return the project with the parents that each model's query reads when all is built.
 
-    The parents of a model become those that its query reads when everything is built: what only
-    decides how much a refresh computes does not feed the engine here.
+    What only decides how much a refresh computes does not feed the engine here.
     """
-    models = [
-        dataclasses.replace(model, query=without_database(model.query, database))
-        for model in project.models
-    ]
-    named = {model.name: f'"{model.schema}"."{model.name}"' for model in models}
+    named = {model.name: f'"{model.schema}"."{model.name}"' for model in project.models}
     return dataclasses.replace(
         project,
         models=tuple(
             dataclasses.replace(
                 model, parents=tuple(name for name in model.parents if named[name] in model.query)
             )
-            for model in models
+            for model in project.models
         ),
     )
 

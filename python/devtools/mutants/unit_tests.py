@@ -19,8 +19,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from devtools.compiled_models import run_dbt
-from devtools.mutants.arena import raise_if_lost, without_database
+from devtools.compiled_models import Dbt, without_database
+from devtools.mutants.arena import raise_if_lost
 from devtools.mutants.generator import Mutant, Query, fixtures_of
 
 
@@ -84,17 +84,18 @@ def _hashable(value: Any) -> Any:
     return value
 
 
-def compile_unit_tests(url: str, folder: Path, database: str) -> tuple[UnitTest, ...]:
+def compile_unit_tests(dbt: Dbt, folder: Path) -> tuple[UnitTest, ...]:
     """Let dbt run all unit tests on the empty models, and keep what it compiled."""
-    run_dbt("test", url, folder, None, "--select", "test_type:unit")
+    dbt.run("test", folder, "--select", "test_type:unit")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     results = json.loads((folder / "run_results.json").read_text(encoding="utf-8"))
     compiled = {result["unique_id"]: result["compiled_code"] for result in results["results"]}
     files = {file.stem: file for file in (folder / "run").rglob("*.sql")}
     tests = []
     for unique_id, test in manifest["unit_tests"].items():
-        query = without_database(compiled[unique_id], database).strip()
-        comparison = without_database(files[test["name"]].read_text(encoding="utf-8"), database)
+        query = without_database(compiled[unique_id], dbt.database).strip()
+        ran = files[test["name"]].read_text(encoding="utf-8")
+        comparison = without_database(ran, dbt.database)
         if query not in comparison:
             raise RuntimeError(f"dbt ran something else than it compiled: {test['name']}")
         tests.append(UnitTest(test["name"], test["model"], query, comparison))
