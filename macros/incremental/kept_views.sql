@@ -1,9 +1,21 @@
 {#-
   Lets one model at a time put its table in place, until its transaction ends: views on two tables
-  that are swapped at once would each wait for the other's table (a deadlock).
+  that are swapped at once would each wait for the other's table (a deadlock). And takes the views
+  on the table before the table, in the order in which a query takes them: to set the owner that a
+  view has changes nothing, and locks it.
 -#}
-{% macro swap_alone() -%}
-    select pg_advisory_xact_lock(hashtext('anchorline swap'), 0)
+{% macro swap_alone(relation) -%}
+select pg_advisory_xact_lock(hashtext('anchorline swap'), 0);
+do $locked$
+declare
+    kept record;
+begin
+    for kept in {{ views_on(relation) }}
+    loop
+        execute format('alter view %s owner to %I', kept.view_name, kept.owner_name);
+    end loop;
+end
+$locked$
 {%- endmacro %}
 
 
@@ -17,19 +29,7 @@ do $views$
 declare
     kept record;
 begin
-    for kept in
-        select distinct rules.ev_class::regclass::text as view_name
-        from pg_catalog.pg_depend as depends
-        inner join pg_catalog.pg_rewrite as rules on depends.objid = rules.oid
-        inner join pg_catalog.pg_class as views on rules.ev_class = views.oid
-        where
-            depends.classid = 'pg_catalog.pg_rewrite'::regclass
-            and depends.refclassid = 'pg_catalog.pg_class'::regclass
-            and depends.refobjid = to_regclass({{ sql_literal(old_relation) }})
-            and views.relkind = 'v'
-            -- (not what TimescaleDB keeps of continuous aggregates)
-            and views.relnamespace
-            <> coalesce(to_regnamespace('_timescaledb_internal')::oid, 0)
+    for kept in {{ views_on(old_relation) }}
     loop
         begin
             execute format(
@@ -50,3 +50,26 @@ end
 $views$
 {%- endmacro %}
 
+
+{#-
+  The query of the views on a table, in the order of their names. A view of somebody else, which
+  this role may not change, goes with the old table, as after every build of plain dbt.
+-#}
+{% macro views_on(relation) -%}
+        select distinct
+            views.oid::regclass::text as view_name,
+            pg_get_userbyid(views.relowner) as owner_name
+        from pg_catalog.pg_depend as depends
+        inner join pg_catalog.pg_rewrite as rules on depends.objid = rules.oid
+        inner join pg_catalog.pg_class as views on rules.ev_class = views.oid
+        where
+            depends.classid = 'pg_catalog.pg_rewrite'::regclass
+            and depends.refclassid = 'pg_catalog.pg_class'::regclass
+            and depends.refobjid = to_regclass({{ sql_literal(relation) }})
+            and views.relkind = 'v'
+            and pg_has_role(views.relowner, 'usage')
+            -- (not what TimescaleDB keeps of continuous aggregates)
+            and views.relnamespace
+            <> coalesce(to_regnamespace('_timescaledb_internal')::oid, 0)
+        order by view_name
+{%- endmacro %}

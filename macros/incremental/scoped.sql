@@ -121,7 +121,7 @@
         {%- endfor -%}
         {% call statement('statistics') %} analyze {{ new_relation }} {% endcall %}
         {%- if existing is not none and load_cached_relation(existing) is not none -%}
-            {% call statement('swap') %}{{ swap_alone() }}{% endcall %}
+            {% call statement('swap') %}{{ swap_alone(existing) }}{% endcall %}
             {{ adapter.rename_relation(existing, old_relation) }}
         {%- endif -%}
         {{ adapter.rename_relation(new_relation, target_relation) }}

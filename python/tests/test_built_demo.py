@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -256,7 +258,7 @@ def test_power_law_refuses_coefficients_of_the_cube_root_form(
             "update scenario_tgcmodel set tgc_value = 0.0081, exponent_n = 1, exponent_m = 0.6667"
         )
         connection.execute("delete from scenario_tgc_model_stage")
-    _build_power_law(environment, "test")
+    _build_power_law(environment, "test", "--select", "+daily_assignment_states")
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "select count(*) from anchorline_marts.daily_assignment_states "
@@ -276,16 +278,42 @@ def _build_power_law(environment: dict[str, str], *left_out: str) -> None:
 
 
 def test_the_operational_view_outlives_a_swap_of_its_table(small_copy: BuiltDemo) -> None:
-    """Also where the run ends before the view's own model."""
-    url = small_copy.url
-    with psycopg.connect(url) as connection:
-        before = connection.execute(
-            "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
-        ).fetchone()
-    _build(small_copy, "-s", "daily_assignment_states")
-    with psycopg.connect(url) as connection:
-        after = connection.execute(
-            "select count(*), sum(population) from anchorline_marts.actual_daily_assignment_states"
-        ).fetchone()
-    assert before is not None
-    assert before == after
+    """Also where the run ends before the view's own model, and to whoever reads it meanwhile.
+
+    A swap waits for another one, and, for a view that somebody is about to read, before it takes
+    the table that he needs next: else each would wait for the other.
+    """
+    view = sql.Identifier("anchorline_marts", "actual_daily_assignment_states")
+    count = sql.SQL("select count(*), sum(population) from {}").format(view)
+    with (
+        psycopg.connect(small_copy.url) as swapping,
+        psycopg.connect(small_copy.url) as reading,
+        psycopg.connect(small_copy.url, autocommit=True) as connection,
+        ThreadPoolExecutor() as threads,
+    ):
+        before = connection.execute(count).fetchone()
+        assert before is not None
+        swapping.execute("select pg_advisory_xact_lock(hashtext('anchorline swap'), 0)")
+        # what a query holds before it takes the table
+        reading.execute(sql.SQL("alter view {} owner to current_user").format(view))
+        build = threads.submit(
+            _build, small_copy, "--full-refresh", "-s", "daily_assignment_states"
+        )
+
+        _wait_for_lock(connection, "advisory", build)
+        swapping.rollback()
+        _wait_for_lock(connection, "relation", build)
+        read = reading.execute("select count(*) from anchorline_marts.daily_assignment_states")
+        assert read.fetchone() == before[:1]
+        reading.rollback()
+
+        build.result()
+        assert connection.execute(count).fetchone() == before
+
+
+def _wait_for_lock(connection: psycopg.Connection, kind: str, build: Future[None]) -> None:
+    """Wait until dbt waits for a lock of this kind."""
+    waiting = "select count(*) from pg_locks where not granted and locktype = %s"
+    while connection.execute(waiting, (kind,)).fetchone() == (0,):
+        assert not build.done(), f"the build waited for no lock of the kind {kind}"
+        time.sleep(0.1)
