@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 from conftest import AS_OF, BuiltDemo
 from psycopg.rows import dict_row
 
-from anchorline.build import dbt_build
+from devtools.compiled_models import Dbt
 
 Row = dict[str, Any]
 
@@ -58,11 +59,11 @@ def _one(url: str, query: str, *parameters: object) -> Any:
 class ChangedFarm:
     """A copy of the demo farm whose records have changed, and the batches that were chosen."""
 
-    def __init__(self, url: str, environment: dict[str, str]) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         """Choose the batches: each is alive, and no movement ties it to another one."""
         self.url = url
-        # the server of a farm need not think in UTC
-        self.environment = {**environment, "PGOPTIONS": "-c timezone=Pacific/Kiritimati"}
+        self._dbt = Dbt(url)
+        self._folder = folder
         chosen = _rows(
             url,
             """
@@ -103,35 +104,29 @@ class ChangedFarm:
 
     def run(self, day: date, *arguments: str, **variables: object) -> None:
         """Let dbt build, without tests."""
-        dbt_build(
-            "prod",
-            variables={"as_of_date": day.isoformat(), **variables},
-            environment=self.environment,
-            arguments=(
+        with pytest.MonkeyPatch.context() as patch:
+            # the server of a farm need not think in UTC
+            patch.setenv("PGOPTIONS", "-c timezone=Pacific/Kiritimati")
+            self._dbt.run(
+                "build",
+                self._folder,
                 *("--exclude-resource-types", "unit_test"),
                 *("--exclude-resource-types", "test"),
                 *("--exclude-resource-types", "seed"),
                 *arguments,
-            ),
-        )
+                variables={"as_of_date": day.isoformat(), **variables},
+            )
 
 
 @pytest.fixture(scope="module")
 def farm(
     built_demo: BuiltDemo,
     copy_database: Callable[[str], str],
-    database_environment: Callable[[str], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> ChangedFarm:
     """Correct a sample and kill the run; then change a plan, delete a batch, and run to the end."""
     url = copy_database(built_demo.url)
-    folder = tmp_path_factory.mktemp("monitoring")
-    environment = {
-        **database_environment(url),
-        "DBT_TARGET_PATH": str(folder / "target"),
-        "DBT_LOG_PATH": str(folder / "logs"),
-    }
-    changed = ChangedFarm(url, environment)
+    changed = ChangedFarm(url, tmp_path_factory.mktemp("monitoring"))
     chosen = {
         "sample": changed.sample_id,
         "batch": changed.gone,
