@@ -1,5 +1,8 @@
 -- One row per assignment and day on which the engine holds it: everything that the day needs,
 -- every gap filled, every value's source named. The recursion's only daily input.
+--
+-- (How many days come from the assignments' spans the planner cannot know; when in doubt it would
+-- merge all of an assignment's days with all of its days of feed or deaths.)
 {{ config(
     meta={
         'examined_by': ['batch_id', 'assignment_id'],
@@ -10,6 +13,7 @@
         {'columns': ['batch_id']},
     ],
     partial_indexes=['(container_id, state_date) where container_feed_kg is not null'],
+    pre_hook='set local enable_mergejoin = off',
 ) }}
 
 with active_days as (

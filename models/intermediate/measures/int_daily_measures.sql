@@ -14,7 +14,7 @@ container_feed_shares as (
     select * from {{ ref('int_container_feed_shares') }}
 ),
 
-confidences as (
+confidences as not materialized (
     select * from {{ ref('confidence_by_source') }}
 ),
 
