@@ -380,7 +380,7 @@ def test_great_expectations_sees_every_corruption(
     assert broken.status == BROKEN
     assert broken.is_error
     assert "gain_kg does not exist" in str(broken.reason)
-    assert {outcome.status for outcome in outcomes.values()} == {FAILED}
+    assert [name for name, outcome in outcomes.items() if outcome.status != FAILED] == []
     for outcome in outcomes.values():
         assert outcome.rows_failed > 0
         assert outcome.rows_tried is not None

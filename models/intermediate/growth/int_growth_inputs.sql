@@ -231,4 +231,6 @@ final as (
     inner join temp_confidences on joined.temp_source = temp_confidences.source
 )
 
+-- Stored in the order in which the models that follow read the days: without sorting them again.
 select * from final
+order by assignment_id, state_date

@@ -432,4 +432,6 @@ final as (
     where step.is_state
 )
 
+-- Stored in the order in which the models that follow read the days: without sorting them again.
 select * from final
+order by assignment_id, state_date
