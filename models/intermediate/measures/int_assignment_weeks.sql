@@ -28,9 +28,9 @@ summed as (
         week_start_date,
         max(state_date) as last_state_date,
         count(*) as days_covered,
-        (array_agg(lifecycle_stage_id order by state_date desc))[1] as lifecycle_stage_id,
-        (array_agg(population order by state_date desc))[1] as population,
-        (array_agg(weight_g order by state_date desc))[1] as weight_g,
+        (array_agg(lifecycle_stage_id order by state_date))[count(*)] as lifecycle_stage_id,
+        (array_agg(population order by state_date))[count(*)] as population,
+        (array_agg(weight_g order by state_date))[count(*)] as weight_g,
         (array_agg(start_count order by state_date))[1] as first_start_count,
         (array_agg(mixed_weight_g order by state_date))[1] as first_mixed_weight_g,
         avg(temp_c::numeric)::double precision as temp_c,
@@ -45,7 +45,7 @@ summed as (
         count(anchor_type) as anchor_count,
         min(weight_confidence) as lowest_weight_confidence
     from dated
-    group by batch_id, assignment_id, container_id, week_start_date
+    group by assignment_id, week_start_date, batch_id, container_id
 ),
 
 final as (
