@@ -1,10 +1,10 @@
 -- One row per batch, period between model changes, lifecycle stage and range of weights: the FCR
 -- that the plan in force expects.
+--
+-- Without an index: the rows of a batch are few, and with one the planner looks them up for each
+-- of a million days.
 {{ config(
     meta={'examined_by': ['batch_id']},
-    indexes=[
-        {'columns': ['batch_id']},
-    ],
 ) }}
 
 with periods as (
