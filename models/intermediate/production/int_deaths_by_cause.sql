@@ -16,7 +16,15 @@
 {%- set assignments = ref('int_assignments') %}
 
 with deaths as (
-    select * from {{ ref('int_recorded_deaths_checked') }}
+    select
+        table_name,
+        batch_id,
+        assignment_id,
+        event_date,
+        death_count,
+        is_for_batch,
+        coalesce(nullif(trim(cause), ''), 'UNKNOWN') as known_cause
+    from {{ ref('int_recorded_deaths_checked') }}
     where
         reject_reason is null
         and death_count > 0
@@ -43,7 +51,7 @@ ends as (
     select * from {{ pending('int_assignment_ends', 'batches') }} where mortality_count > 0
 ),
 
-died as (
+died as {{ 'materialized' if is_scoped() else 'not materialized' }} (
     select
         batch_id,
         assignment_id,
@@ -66,18 +74,12 @@ died as (
 ),
 
 -- Health records count only where there is no mortality event.
-used_deaths as (
-    select
-        *,
-        coalesce(nullif(trim(cause), ''), 'UNKNOWN') as known_cause
-    from deaths
-    where table_name = 'batch_mortalityevent'
+used_deaths as not materialized (
+    select * from deaths where table_name = 'batch_mortalityevent'
 
     union all
 
-    select
-        records.*,
-        'UNKNOWN' as known_cause
+    select records.*
     from deaths as records
     where
         records.table_name = 'health_mortalityrecord'
@@ -122,11 +124,16 @@ batch_causes as (
 
 own_days as (
     select
-        assignment_id,
-        state_date,
-        sum(death_count)::bigint as death_count
-    from own_deaths
-    group by assignment_id, state_date
+        died.assignment_id,
+        died.state_date,
+        sum(used_deaths.death_count)::bigint as death_count
+    from died
+    inner join used_deaths
+        on
+            died.assignment_id = used_deaths.assignment_id
+            and died.state_date = used_deaths.event_date
+    where died.mortality_source = 'prorated' and not used_deaths.is_for_batch
+    group by died.assignment_id, died.state_date
 ),
 
 -- What is left of the day's deaths is the share of the batch's record.
