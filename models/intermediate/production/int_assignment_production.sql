@@ -11,7 +11,7 @@
     ],
 ) }}
 
-with spans as (
+with spans as {{ 'materialized' if is_scoped() else 'not materialized' }} (
     select * from {{ pending('int_production_spans', 'batches') }}
 ),
 
@@ -79,6 +79,7 @@ summed as (
         max(span_start_date) filter (where days_covered > 0) as last_state_span_date,
         sum(days_covered)::bigint as days_covered,
         bool_or(is_anchored) as has_anchor,
+        max(window_anchor_date) as window_anchor_date,
         max(highest_biomass_kg) as highest_biomass_kg,
         sum(biomass_days_kg) as biomass_days_kg,
         sum(degree_days) as degree_days,
@@ -133,10 +134,10 @@ final as (
         -- between two anchors: the window begins after one and ends with one
         summed.period_type = 'anchor_window'
         and summed.has_anchor
-        and windows.window_anchor_date is not null as is_between_anchors,
-        windows.start_population,
-        windows.start_weight_g,
-        windows.start_biomass_kg,
+        and summed.window_anchor_date is not null as is_between_anchors,
+        starts.start_population,
+        starts.start_weight_g,
+        starts.start_biomass_kg,
         last_state_spans.population,
         case when last_state_spans.population > 0 then last_state_spans.weight_g end
             as weight_g,
@@ -171,15 +172,15 @@ final as (
         harvested.harvested_live_weight_kg,
         summed.lowest_weight_confidence
     from summed
-    inner join windowed as windows
+    inner join spans as starts
         on
-            summed.assignment_id = windows.assignment_id
-            and summed.first_span_date = windows.span_start_date
-    inner join windowed as ends
+            summed.assignment_id = starts.assignment_id
+            and summed.first_span_date = starts.span_start_date
+    inner join spans as ends
         on
             summed.assignment_id = ends.assignment_id
             and summed.last_span_date = ends.span_start_date
-    left join windowed as last_state_spans
+    left join spans as last_state_spans
         on
             summed.assignment_id = last_state_spans.assignment_id
             and summed.last_state_span_date = last_state_spans.span_start_date
