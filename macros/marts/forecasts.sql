@@ -10,7 +10,12 @@
             on
                 starts.assignment_id = days.assignment_id
                 and starts.computed_date + horizons.horizon_days = days.state_date
-        where true {{ and_examined(['starts.batch_id']) }}
+        -- an array, not only the join: it reaches below the view's rounding
+        where
+            days.days_ahead = any(
+                array(select horizon_days from {{ ref('forecast_horizons') }})
+            )
+            {{ and_examined(['starts.batch_id']) }}
     ) as made
 {%- endmacro %}
 
