@@ -9,7 +9,7 @@ UV := $(PYTHON) tools/get_uv.py
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
-demo: ## embedded database, demo farm, dbt build, summary
+demo: ## embedded database, demo farm, dbt build, summary, growth page
 	@$(UV) run --locked anchorline demo run
 
 test: lint ## lint, Python tests, and the whole build on a throw-away database

@@ -30,7 +30,7 @@ FOLDERS = [
     "dist",
     "build",
 ]
-FILES = (".user.yml", ".coverage")
+FILES = (".user.yml", ".coverage", "growth.html")
 
 
 def main() -> int:

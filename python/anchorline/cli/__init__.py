@@ -19,6 +19,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("anchorline.cli.doctor:doctor", "Check a database before its first build."),
     "load": ("anchorline.cli.load:load", "Load raw tables from a folder of CSV files."),
     "summary": ("anchorline.cli.summary:summary", "Show what the marts hold now."),
+    "report": (
+        "anchorline.cli.report:report",
+        "Write the growth page: all batches in one HTML file.",
+    ),
     "verify": ("anchorline.cli.verify:verify", "Compare the states with a second computation."),
     "holdout": (
         "anchorline.cli.holdout:holdout",

@@ -101,7 +101,7 @@ def load(
 @seed_option
 @replace_option
 def run(batches: int | None, as_of: datetime | None, seed: int | None, replace: bool) -> None:
-    r"""Load a demo farm, build the marts, show them.
+    r"""Load a demo farm, build the marts, show them, write the growth page.
 
     Works on the embedded database, and starts it. A demo farm that is there already is kept;
     the marts are built and tested anew in each run, which takes most of its time. Options that
@@ -114,9 +114,11 @@ def run(batches: int | None, as_of: datetime | None, seed: int | None, replace: 
     """
     from anchorline import build
     from anchorline.cli.db import start_server
+    from anchorline.cli.report import PAGE, tell
     from anchorline.cli.summary import print_summary
     from anchorline.connection import connect
     from anchorline.demo import loaded_farm
+    from anchorline.report.write import write
 
     began = time.monotonic()
     target = settings.TARGETS[0]
@@ -141,6 +143,11 @@ def run(batches: int | None, as_of: datetime | None, seed: int | None, replace: 
     )
     with connect(target, autocommit=True) as connection:
         print_summary(connection, target)
+    with connect(target) as connection:
+        written = write(
+            connection, settings.layer_schema("marts", target), PAGE, wanted=(), locale="en"
+        )
+    tell(written)
     if hints.last_day_if_past(last_day):
         command = hints.dbt_build(target, as_of_date=last_day)
         console.say(
