@@ -71,6 +71,7 @@ LONGEST = (
     "test_monitoring_marts",
     "test_expectations",
     "test_roles",
+    "test_report_page",
     "test_demo_farm",
     "test_restart",
     "test_demo_build",

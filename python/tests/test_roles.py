@@ -21,6 +21,7 @@ from anchorline.cli import main
 from anchorline.database import EmbeddedServer
 from anchorline.errors import AnchorlineError
 from anchorline.raw.schema import RAW_TABLES, create_raw_tables
+from anchorline.report.write import write
 from anchorline.roles import Roles
 
 PREFIX: Final = 'Laks "ø" '
@@ -168,6 +169,14 @@ def test_reader_reads_nothing_else(farm: Farm, schema: str) -> None:
     with farm.of("test_dashboard") as reader:
         for relation in relations(reader, schema):
             refused(reader, sql.SQL("select from {} limit 1").format(relation))
+
+
+def test_reader_may_write_the_growth_page(farm: Farm, tmp_path: Path) -> None:
+    with psycopg.connect(farm.url_of("test_dashboard")) as reader:
+        written = write(
+            reader, "anchorline_marts", tmp_path / "growth.html", wanted=(), locale="en"
+        )
+    assert written.batches
 
 
 def test_reader_writes_nothing(farm: Farm) -> None:

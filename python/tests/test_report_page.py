@@ -1,0 +1,654 @@
+"""The growth page in a browser: what it draws equals the marts, and each of its switches works.
+
+A Chromium of the system is driven: $CHROMIUM, else /usr/bin/chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from conftest import BuiltDemo
+from playwright.sync_api import Browser, Page, sync_playwright
+from report_farm import START, made_up
+
+from anchorline.cli import main
+from anchorline.report.data import EPOCH, BatchData, batches
+from anchorline.report.page import page as page_of
+from anchorline.report.write import write
+
+MARTS = "anchorline_marts"
+CHROMIUM = shutil.which(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+DESKTOP, PHONE = 1280, 390
+WRITTEN_ON = date(2026, 1, 31)
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: install one at /usr/bin/chromium, or set CHROMIUM"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Open a file; in the end, nothing was asked for but files, and nothing complained."""
+    complaints: list[str] = []
+    asked: list[str] = []
+    contexts = []
+
+    def open_page(path: Path, state: str = "", *, width: int = DESKTOP, **options: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri() + state)
+        ready(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith("file:")] == []
+
+
+def ready(page: Page) -> Page:
+    page.wait_for_selector("body[data-ready=yes]")
+    return page
+
+
+@pytest.fixture(scope="module")
+def connection(built_demo: BuiltDemo) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(built_demo.url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def demo_page(built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "growth.html"
+    with psycopg.connect(built_demo.url) as connection:
+        write(connection, MARTS, path, wanted=(), locale="en")
+    return path
+
+
+@pytest.fixture(scope="module")
+def batch_id(connection: psycopg.Connection) -> int:
+    """A batch with several scenarios, that is forecast."""
+    row = connection.execute(
+        """
+        select batch_id from anchorline_marts.growth_analysis
+        where series = 'scenario'
+            and batch_id in (
+                select container_forecast.batch_id from anchorline_marts.container_forecast
+            )
+        group by batch_id having count(distinct scenario_id) > 1
+        order by batch_id limit 1
+        """
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+@pytest.fixture(scope="module")
+def container_id(connection: psycopg.Connection, batch_id: int) -> int:
+    """The open container of the batch with the most samples."""
+    row = connection.execute(
+        """
+        select container_id from anchorline_marts.growth_analysis
+        where series = 'sample' and batch_id = %s
+            and container_id in (
+                select container_id from anchorline_marts.container_forecast where batch_id = %s
+            )
+        group by container_id order by count(*) desc, container_id limit 1
+        """,
+        (batch_id, batch_id),
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., Path]:
+    def save(*data: BatchData) -> Path:
+        path = tmp_path / "page.html"
+        path.write_text(page_of(data, written_on=WRITTEN_ON), encoding="utf-8")
+        return path
+
+    return save
+
+
+def drawn(page: Page, chart: str = "weight") -> dict[str, list[list[float | None]]]:
+    """Return the points of each series that a chart holds."""
+    return page.evaluate(
+        """(chart) => Object.fromEntries(anchorline.charts[chart].getOption().series
+            .map((series) => [series.id, series.data]))""",
+        chart,
+    )
+
+
+def day_of(milliseconds: float) -> date:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
+
+
+def points_of(series: list[list[float | None]]) -> list[tuple[Any, ...]]:
+    """Return drawn points as (day, value, ...); breaks of a line have no value."""
+    return [(day_of(day), *values) for day, *values in series if values[0] is not None]
+
+
+# -- what is drawn ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["daily", "weekly"])
+@pytest.mark.parametrize("of", ["batch", "container"])
+def test_charts_draw_what_the_marts_hold(
+    demo_page: Path,
+    open_page: Open,
+    connection: psycopg.Connection,
+    batch_id: int,
+    container_id: int,
+    step: str,
+    of: str,
+) -> None:
+    is_container = of == "container"
+    state = f"#batch={batch_id}&step={step}" + (f"&container={container_id}" * is_container)
+    page = open_page(demo_page, state)
+    view, day = {
+        "daily": ("growth_analysis", "state_date"),
+        "weekly": ("growth_analysis_weekly", "last_state_date"),
+    }[step]
+    rows = connection.execute(
+        f"""
+        select analysis.series, {day}, avg_weight_g::float8, population, biomass_kg::float8,
+            weight_low_g::float8, weight_high_g::float8, std_deviation_weight_g::float8
+        from anchorline_marts.{view} as analysis
+        where batch_id = %s
+            and (container_id is not distinct from %s or series = 'scenario')
+            and (
+                series <> 'scenario' or scenario_id = (
+                    select batches.scenario_id from anchorline_marts.batches
+                    where batches.batch_id = %s
+                )
+            )
+        order by series, {day}, sample_type
+        """,  # noqa: S608
+        (batch_id, container_id if is_container else None, batch_id),
+    ).fetchall()
+    marts: dict[str, list[tuple[Any, ...]]] = {}
+    for series, *row in rows:
+        marts.setdefault(series, []).append(tuple(row))
+    if is_container:  # from its first day to the end of its forecast
+        first, last = marts["actual"][0][0], marts["forecast"][-1][0]
+        marts["scenario"] = [row for row in marts["scenario"] if first <= row[0] <= last]
+    weight, population = drawn(page), drawn(page, "population")
+    biomass = drawn(page, "biomass")
+    for series in ("actual", "scenario", "forecast", "smoothed", "sample"):
+        expected = [(row[0], row[1]) for row in marts[series] if row[1] is not None]
+        assert sorted(points_of(weight[series])) == sorted(expected), series
+        assert expected
+    for series in ("actual", "forecast") if is_container else ("actual", "scenario", "forecast"):
+        assert points_of(population[series]) == [(row[0], row[2]) for row in marts[series]]
+        assert points_of(biomass[series]) == [(row[0], row[3]) for row in marts[series]]
+    for series in ("smoothed", "forecast"):
+        bands = [(row[0], row[4], row[5]) for row in marts[series] if row[4] is not None]
+        assert points_of(weight[f"{series}_band"]) == bands
+    spread = [(row[0], row[1] - row[6], row[1] + row[6]) for row in marts["sample"] if row[6]]
+    assert sorted(points_of(weight["sample_spread"])) == sorted(spread)
+
+
+def test_feed_conversion_is_that_between_anchors(
+    demo_page: Path,
+    open_page: Open,
+    connection: psycopg.Connection,
+    batch_id: int,
+    container_id: int,
+) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}&container={container_id}")
+    rows = connection.execute(
+        """
+        select period_start_date, last_state_date + 1, economic_fcr::float8
+        from anchorline_marts.production_figures
+        where batch_id = %s and container_id = %s and period_type = 'anchor_window'
+            and economic_fcr is not null
+        order by period_start_date
+        """,
+        (batch_id, container_id),
+    ).fetchall()
+    assert rows
+    assert points_of(drawn(page, "fcr")["windows"]) == [
+        point for start, end, fcr in rows for point in ((start, fcr), (end, fcr))
+    ]
+
+
+def test_weeks_are_shown_from_180_days_on(open_page: Open, save: Callable[..., Path]) -> None:
+    path = save(made_up(179, 1), made_up(180, 1, batch_id=2, batch_number="LONG"))
+    assert open_page(path, "#batch=1").input_value("#step") == "daily"
+    assert open_page(path, "#batch=2").input_value("#step") == "weekly"
+
+
+def test_table_of_anchors_holds_all_of_them(
+    demo_page: Path,
+    open_page: Open,
+    connection: psycopg.Connection,
+    batch_id: int,
+) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}")
+    (count,) = connection.execute(
+        "select count(*) from anchorline_marts.weight_anchors where batch_id = %s", (batch_id,)
+    ).fetchone()
+    page.click("#anchors button:has-text('Show all')")
+    assert page.locator("#anchors tbody tr").count() == count
+
+
+# -- what people do ---------------------------------------------------------------------------
+
+
+def test_start_page_lists_searches_and_sorts_the_batches(
+    demo_page: Path, open_page: Open, connection: psycopg.Connection
+) -> None:
+    page = open_page(demo_page)
+    numbers = [entry.batch_number for entry in batches(connection, MARTS, ())]
+    names = page.locator("tbody th")
+    assert sorted(names.all_inner_texts()) == sorted(numbers)
+    page.get_by_role("button", name="Mean weight").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # the focus stays, and the second press turns the order round
+    assert "sort=weight&down=1" in page.url
+    weights = page.evaluate(
+        """() => Object.fromEntries(anchorline.index.batches
+            .map((batch) => [batch.batch_number, batch.summaries[0]?.avg_weight_g ?? -1]))"""
+    )
+    shown = [weights[name] for name in names.all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    page.fill("#search", numbers[0].lower())
+    assert names.all_inner_texts() == [numbers[0]]
+    page.fill("#search", "no such batch")
+    assert "No batch matches." in page.inner_text("main")
+
+
+def test_a_batch_is_opened_and_left_by_keyboard(demo_page: Path, open_page: Open) -> None:
+    page = open_page(demo_page)
+    link = page.locator("tbody th a").first
+    name = link.inner_text()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if link.evaluate("(link) => link === document.activeElement"):
+            break
+    outline = link.evaluate("(link) => getComputedStyle(link).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#card-weight")
+    assert page.inner_text("h1") == name
+    page.go_back()
+    page.wait_for_selector("#search")
+
+
+def test_each_series_has_a_switch(demo_page: Path, open_page: Open, batch_id: int) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}")
+    before = set(drawn(page))
+    for name in ("actual", "smoothed", "scenario", "forecast", "sample"):
+        page.uncheck(f"#series-{name}")
+        gone = before - set(drawn(page))
+        assert gone
+        assert {series.split("_")[0] for series in gone} == {name}
+        page.check(f"#series-{name}")
+        assert set(drawn(page)) == before
+    page.check("#series-containers")
+    added = set(drawn(page)) - before
+    assert len(added) == page.evaluate("() => anchorline.state.batch.containers.length")
+    page.reload()
+    assert set(drawn(ready(page))) == before | added  # the address keeps it
+
+
+def test_days_and_weeks_have_a_switch(demo_page: Path, open_page: Open, batch_id: int) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}&step=weekly")
+    weeks = len(points_of(drawn(page)["actual"]))
+    page.select_option("#step", "daily")
+    days = len(points_of(drawn(page)["actual"]))
+    assert weeks == pytest.approx(days / 7, abs=2)
+    assert "step=daily" in page.url
+
+
+def test_a_plan_is_chosen(demo_page: Path, open_page: Open, batch_id: int) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}&step=daily")
+    in_force = page.input_value("#plan")
+    other = page.evaluate(
+        """(id) => String(
+            anchorline.state.batch.scenarios.find((plan) => String(plan.id) !== id).id)""",
+        in_force,
+    )
+    before = drawn(page)["scenario"]
+    page.select_option("#plan", other)
+    assert drawn(page)["scenario"] != before
+    page.select_option("#plan", in_force)
+    assert drawn(page)["scenario"] == before
+
+
+def test_nothing_is_drawn_between_two_stays_in_a_container(
+    open_page: Open, save: Callable[..., Path]
+) -> None:
+    data = made_up(30, 1)
+    days = data.tables["container_days"]
+    kept = [row for row in range(30) if not 10 <= row < 20]
+    cells = {name: [column[row] for row in kept] for name, column in days.cells.items()}
+    data = replace(data, tables=data.tables | {"container_days": replace(days, cells=cells)})
+    page = open_page(save(data), "#batch=1&container=1")
+    line = drawn(page)["actual"]
+    breaks = [day_of(day) for day, weight in line if weight is None]
+    assert breaks == [START + timedelta(days=10)]
+    assert len(points_of(line)) == 20
+    assert page.evaluate(
+        """() => anchorline.charts.weight.getOption().series
+            .every((series) => series.type !== "line" || series.connectNulls === false)"""
+    )
+
+
+def test_a_period_is_chosen(demo_page: Path, open_page: Open, batch_id: int) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}&step=daily")
+    page.select_option("#period", "60")
+    shown = page.evaluate(
+        """() => Object.values(anchorline.charts).map((chart) => {
+            const [from, to] = chart.getModel().getComponent("xAxis").axis.scale.getExtent();
+            return Math.round((to - from) / 86400000);
+        })"""
+    )
+    assert set(shown) == {60}
+
+
+def test_what_the_bar_was_drawn_to_stays(demo_page: Path, open_page: Open, batch_id: int) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}")
+    page.evaluate(
+        "() => anchorline.charts.weight.dispatchAction({ type: 'dataZoom', start: 40, end: 60 })"
+    )
+    page.uncheck("#series-sample")
+    zooms = page.evaluate(
+        """() => Object.values(anchorline.charts).map((chart) => {
+            const { start, end } = chart.getOption().dataZoom[0];
+            return [Math.round(start), Math.round(end)];
+        })"""
+    )
+    assert zooms == [[40, 60]] * len(zooms)
+
+
+def test_containers_are_drilled_into_and_left(
+    demo_page: Path, open_page: Open, batch_id: int, container_id: int
+) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}")
+    page.select_option("#container", str(container_id))
+    page.wait_for_selector("#back-to-batch")
+    own = drawn(ready(page))["actual"]
+    page.click("#back-to-batch")
+    page.wait_for_selector("#containers")
+    assert drawn(ready(page))["actual"] != own
+    page.click(f"#containers a[href$='container={container_id}']")
+    page.wait_for_selector("#back-to-batch")
+    assert drawn(ready(page))["actual"] == own
+
+
+def test_a_line_leads_to_its_container(open_page: Open, save: Callable[..., Path]) -> None:
+    page = open_page(save(made_up(60, 1)), "#batch=1&hide=actual,smoothed,scenario,sample,forecast")
+    x, y = page.evaluate(
+        """() => anchorline.charts.weight.convertToPixel({ seriesId: "container_1" },
+            anchorline.charts.weight.getOption().series[0].data[40])"""
+    )
+    page.locator("[data-chart=weight]").click(position={"x": x, "y": y})
+    page.wait_for_selector("#back-to-batch")
+    assert page.inner_text("h1") == "MADE-UP: Pen 1"
+
+
+def test_tooltip_names_sources_and_confidence(
+    demo_page: Path,
+    open_page: Open,
+    connection: psycopg.Connection,
+    batch_id: int,
+    container_id: int,
+) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}&container={container_id}&step=daily")
+    row = connection.execute(
+        """
+        select state_date, avg_weight_g::float8, temp_c::float8, mortality_count
+        from anchorline_marts.daily_assignment_states
+        where batch_id = %s and container_id = %s and weight_source = 'tgc_computed'
+            and temp_source = 'measured' and mortality_source = 'actual'
+        order by state_date desc limit 1
+        """,
+        (batch_id, container_id),
+    ).fetchone()
+    assert row
+    x, y = page.evaluate(
+        "([day, weight]) => anchorline.charts.weight.convertToPixel('grid', [day, weight])",
+        [(row[0] - EPOCH).days * 86_400_000, row[1]],
+    )
+    page.locator("[data-chart=weight]").hover(position={"x": x, "y": y})
+    tip = page.locator("[data-chart=weight] .tip").inner_text()
+    assert f"{row[1]:,.0f} g" in tip
+    assert "grown by the model, confidence 0.60" in tip
+    assert f"{row[2]:.1f} °C, measured, confidence 1.00" in tip
+    assert f"{row[3]:,} fish, recorded, confidence 1.00" in tip
+
+
+def test_tooltips_are_read_by_arrow_keys(open_page: Open, save: Callable[..., Path]) -> None:
+    page = open_page(save(made_up(60, 2)), "#batch=1&container=1&step=daily")
+    page.focus("[data-chart=weight]")
+    said = page.locator("[data-chart=weight] + [role=status]")
+    page.keyboard.press("ArrowLeft")
+    assert "29 Feb 2024" in said.inner_text()  # the newest day, and a leap day
+    page.keyboard.press("ArrowLeft")
+    assert "28 Feb 2024" in said.inner_text()
+    assert page.locator("[data-chart=weight] .tip").is_visible()
+
+
+def test_weeks_are_named_as_iso_does(open_page: Open, save: Callable[..., Path]) -> None:
+    page = open_page(save(made_up(365, 1)), "#batch=1&container=1&step=weekly")
+    page.focus("[data-chart=weight]")
+    page.keyboard.press("ArrowLeft")
+    said = page.locator("[data-chart=weight] + [role=status]")
+    assert "Week 1, to 30 Dec 2024" in said.inner_text()  # a Monday, in the first week of 2025
+
+
+def test_tooltip_of_a_week_sums_deaths_and_feed(
+    demo_page: Path, open_page: Open, connection: psycopg.Connection, batch_id: int
+) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}&step=weekly")
+    row = connection.execute(
+        """
+        select last_state_date, mortality_count, feed_kg::float8
+        from anchorline_marts.weekly_batch_states
+        where batch_id = %s and feed_kg > 10 order by week_start_date desc limit 1
+        """,
+        (batch_id,),
+    ).fetchone()
+    assert row
+    page.focus("[data-chart=population]")
+    page.keyboard.press("ArrowLeft")
+    said = page.locator("[data-chart=population] + [role=status]").inner_text()
+    assert f"to {row[0].day} {row[0]:%b %Y}" in said
+    assert f"Deaths {row[1]:,} fish" in " ".join(said.split())
+    assert f"{row[2]:,.0f} kg" in said
+
+
+# -- widths, colours, paper -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_page_never_scrolls_sideways(
+    demo_page: Path, open_page: Open, batch_id: int, container_id: int, width: int
+) -> None:
+    for state in ("", f"#batch={batch_id}", f"#batch={batch_id}&container={container_id}"):
+        page = open_page(demo_page, state, width=width)
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width, state
+
+
+def test_dark_screens_get_other_colours_and_paper_does_not(
+    demo_page: Path, open_page: Open, batch_id: int
+) -> None:
+    colour = "() => anchorline.charts.weight.getOption().series.at(-1).itemStyle.color"
+    light = open_page(demo_page, f"#batch={batch_id}")
+    dark = open_page(demo_page, f"#batch={batch_id}", color_scheme="dark")
+    on_light = light.evaluate(colour)
+    assert dark.evaluate(colour) != on_light
+    dark.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert dark.evaluate(colour) == on_light
+    assert dark.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_pictures_are_taken(
+    built_demo: BuiltDemo, batch_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in built_demo.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CHROMIUM", str(CHROMIUM))
+    done = CliRunner().invoke(
+        main,
+        [
+            *("report", "--target", "prod", "--batch", str(batch_id)),
+            *("--out", str(tmp_path / "page.html"), "--png", str(tmp_path / "pictures")),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    pictures = sorted((tmp_path / "pictures").iterdir())
+    assert [picture.name for picture in pictures] == [f"batch-{batch_id}.png", "batches.png"]
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size > 20_000  # an empty page has a few
+
+
+def test_series_differ_by_more_than_colour(demo_page: Path, open_page: Open, batch_id: int) -> None:
+    page = open_page(demo_page, f"#batch={batch_id}")
+    dashes = page.evaluate(
+        """() => anchorline.charts.weight.getOption().series
+            .filter((series) => series.type === "line")
+            .map((series) => String(series.lineStyle.type))"""
+    )
+    assert len(set(dashes)) == len(dashes) > 3
+
+
+# -- what may not happen ----------------------------------------------------------------------
+
+
+def test_nothing_can_be_loaded_or_sent(browser: Browser, save: Callable[..., Path]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(save(made_up(3, 1)).as_uri())
+    ready(page)
+    refused = page.evaluate(
+        """async () => {
+            const refused = [];
+            document.addEventListener("securitypolicyviolation",
+                (event) => refused.push(event.effectiveDirective));
+            const script = document.createElement("script");
+            script.textContent = "window.strange = true";
+            document.body.append(script);
+            const image = document.createElement("img");
+            image.src = "http://127.0.0.1:9/picture";
+            document.body.append(image);
+            await fetch("http://127.0.0.1:9/data").catch(() => null);
+            await new Promise((done) => setTimeout(done, 100));
+            return [window.strange, ...refused.sort()];
+        }"""
+    )
+    assert refused == [None, "connect-src", "img-src", "script-src-elem"]
+    context.close()
+
+
+HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(1)> "O'Brien" Á Føroyar 三文鱼"""
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_names_are_shown_as_they_are(
+    open_page: Open, save: Callable[..., Path], width: int
+) -> None:
+    path = save(made_up(40, 2, batch_number=HOSTILE, names=[HOSTILE, "Kví 3"]))
+    page = open_page(path, width=width)
+    assert page.locator("tbody th").inner_text() == HOSTILE
+    page.click("tbody th a")
+    page.wait_for_selector("#containers")
+    assert page.inner_text("h1") == HOSTILE
+    assert page.locator("#containers tbody th").all_inner_texts() == [HOSTILE, "Kví 3"]
+    page.select_option("#container", label=HOSTILE)
+    page.wait_for_selector("#back-to-batch")
+    assert page.locator("img").count() == 0
+    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+# -- little and much --------------------------------------------------------------------------
+
+
+def test_no_batches_are_said(open_page: Open, save: Callable[..., Path]) -> None:
+    assert "The marts have no batches yet." in open_page(save()).inner_text("main")
+
+
+def test_a_batch_without_states_says_so(open_page: Open, save: Callable[..., Path]) -> None:
+    page = open_page(save(made_up(0, 0, has_plan=False)), "#batch=1")
+    assert "No day of this batch has a state yet" in page.inner_text("main")
+    assert "This batch has no scenario" in page.inner_text("main")
+
+
+def test_a_batch_without_scenario_still_shows_its_fish(
+    open_page: Open, save: Callable[..., Path]
+) -> None:
+    page = open_page(save(made_up(40, 2, has_plan=False)), "#batch=1")
+    assert "This batch has no scenario" in page.inner_text("main")
+    assert len(points_of(drawn(page)["actual"])) == 40
+    assert "scenario" not in drawn(page)
+    assert "No plan covers" in page.inner_text("#card-variance")
+
+
+def test_a_batch_that_is_only_planned_shows_its_plan(
+    open_page: Open, save: Callable[..., Path]
+) -> None:
+    data = made_up(40, 1)
+    kept = {"scenario": data.tables["scenario"]}
+    data = replace(data, containers=[], tables=made_up(0, 0).tables | kept)
+    page = open_page(save(data), "#batch=1")
+    assert "No day of this batch has a state yet" in page.inner_text("main")
+    assert set(drawn(page)) == {"scenario"}
+    assert len(points_of(drawn(page)["scenario"])) == 40
+
+
+def test_one_day_is_drawn(open_page: Open, save: Callable[..., Path]) -> None:
+    page = open_page(save(made_up(1, 1)), "#batch=1")
+    assert points_of(drawn(page)["actual"]) == [(START, 50)]
+    assert page.inner_text("#card-weight .value") == "50 g"
+
+
+def test_callout_appears_beyond_five_percent(open_page: Open, save: Callable[..., Path]) -> None:
+    assert open_page(save(made_up(9, 1)), "#batch=1").inner_text("#callout") == (
+        "11.1 % above the plan"
+    )
+
+
+def test_a_life_in_twenty_containers_opens_quickly(
+    open_page: Open, save: Callable[..., Path], record_property: Callable[[str, object], None]
+) -> None:
+    path = save(made_up(900, 20))
+    size = path.stat().st_size
+    began = time.perf_counter()
+    page = open_page(path, "#batch=1&step=daily&hide=none")
+    seconds = time.perf_counter() - began
+    print(f"900 days x 20 containers: {size / 1e6:.2f} MB, opened in {seconds:.2f} s")
+    record_property("seconds", seconds)
+    assert len(points_of(drawn(page)["container_20"])) == 900
+    assert size < 3e6
+    assert seconds < 10  # 2 s where nothing else runs
