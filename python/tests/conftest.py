@@ -72,6 +72,7 @@ LONGEST = (
     "test_expectations",
     "test_roles",
     "test_report_page",
+    "test_metabase_questions",
     "test_demo_farm",
     "test_restart",
     "test_demo_build",

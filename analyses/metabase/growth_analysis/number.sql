@@ -1,0 +1,24 @@
+-- One row per day or week: number of fish of the batch, or of a container.
+with days as (
+    select
+        series,
+        state_date,
+        population,
+        {{ chosen_period('state_date') }} as period_start_date
+    from {{ ref('growth_analysis') }}
+    where
+        batch_id = ({{ chosen_batch() }})
+        and container_id is not distinct from ({{ chosen_container() }})
+        and (series != 'scenario' or scenario_id = ({{ chosen_batch('scenario_id') }}))
+        {{ metabase_filter('dates') }}
+)
+
+select
+    period_start_date as "Date",
+    {{ last_of('population', 'scenario') }} as "Plan (fish)",
+    {{ last_of('population', 'actual') }} as "Actual (fish)",
+    {{ last_of('population', 'forecast') }} as "Forecast (fish)"
+from days
+where series in ('scenario', 'actual', 'forecast')
+group by period_start_date
+order by period_start_date
