@@ -11,12 +11,17 @@ import psycopg
 import pytest
 from conftest import AS_OF, BuiltDemo
 from metabase_questions import Chosen, as_asked
+from metabase_server import API_KEY, FakeMetabase, serving
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from anchorline import settings
+from anchorline.metabase.client import Metabase
 from anchorline.metabase.compiled import CompiledQuestions, compiled_questions
 from anchorline.metabase.dashboards import Card, Dashboard, Question
+from anchorline.metabase.describe import KEYS as KEY_MARTS
+from anchorline.metabase.describe import described
+from anchorline.metabase.push import Connection, Push
 
 KEYS = sorted(
     f"{file.parent.name}/{file.stem}"
@@ -180,6 +185,64 @@ def test_exposures_name_the_dashboards_and_their_models(compiled: CompiledQuesti
             for model in node["depends_on"]["nodes"]
         }
         assert exposed[f"metabase_{dashboard.key}"] == read
+
+
+@pytest.mark.parametrize("mbql5", [True, False], ids=["MBQL 5", "MBQL 4"])
+def test_all_of_it_is_pushed_and_the_second_time_nothing(
+    compiled: CompiledQuestions, connection: psycopg.Connection[Any], mbql5: bool
+) -> None:
+    tables: dict[str, list[str]] = {}
+    for table, column in connection.execute(
+        "select table_name, column_name from information_schema.columns "
+        "where table_schema = 'anchorline_marts' order by table_name, ordinal_position"
+    ).fetchall():
+        tables.setdefault(table, []).append(column)
+    usual = {"host": "db", "port": 5432, "dbname": "farm", "user": "dashboards", "ssl": False}
+    database = Connection("anchorline", compiled.schema, usual, password="p")  # noqa: S106
+    with serving(FakeMetabase(tables, mbql5=mbql5)) as fake:
+        server = Metabase(fake.url)
+        server.use_api_key(API_KEY)
+        first, second = (
+            Push(
+                server,
+                compiled.dashboards,
+                database,
+                "Fish",
+                is_applied=True,
+                poll_seconds=0.01,
+                tell=lambda _: None,
+            )
+            for _ in range(2)
+        )
+        first.run()
+        assert not first.failures
+        assert {change.action for change in first.changes} == {"create"}
+        assert len(fake.cards) == len(KEYS)
+        assert len(fake.dashboards) == len(compiled.dashboards)
+        for dashboard in fake.dashboards.values():
+            asked = {
+                mapping["parameter_id"]
+                for entry in dashboard["dashcards"]
+                for mapping in entry["parameter_mappings"]
+            }
+            assert asked == {entry["id"] for entry in dashboard["parameters"]}
+        fake.requests.clear()
+        second.run()
+        assert {change.action for change in second.changes} == {"nothing"}
+        assert fake.writes == []
+
+
+def test_the_marts_are_described(compiled: CompiledQuestions) -> None:
+    wanted = described(compiled.manifest, compiled.schema)
+    names = {node["name"] for node in wanted["nodes"].values()}
+    assert {"growth_analysis", *KEY_MARTS.values()} <= names
+    for node in wanted["nodes"].values():
+        assert node["description"]
+        assert all(column["description"] for column in node["columns"].values())
+    # each mart that keys lead to has the key
+    for column, mart in KEY_MARTS.items():
+        node = wanted["nodes"][f"model.anchorline.{mart}"]
+        assert node["columns"][column]["meta"]["metabase.semantic_type"] == "type/PK"
 
 
 # -- what some of them say, against the marts ------------------------------------------------------

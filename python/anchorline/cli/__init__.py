@@ -55,6 +55,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "anchorline.cli.planning:planning",
         "See what the states suggest, and plan it.",
     ),
+    "metabase": (
+        "anchorline.cli.metabase:metabase",
+        "Put the dashboards on a Metabase server.",
+    ),
     "bench": ("anchorline.cli.bench:bench", "Measure how fast the models build."),
 }
 
