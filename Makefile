@@ -13,6 +13,7 @@ demo: ## embedded database, demo farm, dbt build, summary, growth page
 	@$(UV) run --locked anchorline demo run
 
 test: lint ## lint, Python tests, and the whole build on a throw-away database
+	@$(PYTHON) tools/get_chromium.py
 	@$(UV) run --locked pytest -n 2 --dist loadscope
 
 lint: ## ruff, mypy and sqlfluff

@@ -1,12 +1,11 @@
 """The growth page in a browser: what it draws equals the marts, and each of its switches works.
 
-A Chromium of the system is driven: $CHROMIUM, else /usr/bin/chromium.
+A Chromium of the system is driven: $CHROMIUM, else one on the PATH (tools/get_chromium.py).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,17 +21,18 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from report_farm import START, made_up
 
 from anchorline.cli import main
+from anchorline.report.browser import find_browser
 from anchorline.report.data import EPOCH, BatchData, batches
 from anchorline.report.page import page as page_of
 from anchorline.report.write import write
 
 MARTS = "anchorline_marts"
-CHROMIUM = shutil.which(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+CHROMIUM = find_browser()
 DESKTOP, PHONE = 1280, 390
 WRITTEN_ON = date(2026, 1, 31)
 
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: install one at /usr/bin/chromium, or set CHROMIUM"
+    CHROMIUM is None, reason="no Chromium on the PATH: install one, or let CHROMIUM name it"
 )
 
 

@@ -1,4 +1,4 @@
-"""The tools that must work before there is an environment: get_uv, clean, the Makefile."""
+"""The tools that must work before there is an environment: get_uv and others, the Makefile."""
 
 from __future__ import annotations
 
@@ -213,6 +213,110 @@ def test_old_python_is_one_line(
     monkeypatch.delenv("UV_PYTHON_DOWNLOADS", raising=False)
     with pytest.raises(get_uv.CannotGetUvError, match=r"Python 3\.11 to 3\.14 is needed"):
         get_uv.check_python(uv, get_uv.uv_environment(uv))
+
+
+# -- get_chromium ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def get_chromium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tool, as root on a machine whose PATH is empty."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    path = PROJECT / "tools" / "get_chromium.py"
+    spec = importlib.util.spec_from_file_location("get_chromium", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
+    return module
+
+
+def program(path: Path, content: str = "") -> None:
+    path.write_text(f"#!/bin/sh\n{content}\n")
+    path.chmod(0o755)
+
+
+def test_chromium_is_installed_without_questions(
+    get_chromium: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, chromium = tmp_path / "log", tmp_path / "chromium"
+    program(
+        tmp_path / "apt-get",
+        f'''read answer && exit 1
+        echo "$DEBIAN_FRONTEND $*" >> "{log}"
+        case "$*" in
+            *--download-only*) ;;
+            *install*) echo > "{chromium}" && /bin/chmod 755 "{chromium}" ;;
+            *) exit 100 ;;  # a source of packages is out of reach
+        esac''',
+    )
+    assert get_chromium.main() == 0
+    assert [line.split()[0] for line in log.read_text().splitlines()] == ["noninteractive"] * 3
+    assert [line.split("60 ")[1] for line in log.read_text().splitlines()] == [
+        "update",
+        "install --yes --no-install-recommends chromium --download-only",
+        "install --yes --no-install-recommends chromium",
+    ]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("Installing the package chromium with apt-get")
+    assert get_chromium.main() == 0  # it is there now
+    assert len(log.read_text().splitlines()) == 3
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("echo Reading; echo 'E: Unable to locate package chromium'; echo; exit 100", "Unable to"),
+        ("exit 100", "exit code 100"),
+        ("exec /bin/sleep 60", "longer than 0.2 s"),
+        ("", "could not be installed."),
+    ],
+)
+def test_chromium_that_cannot_be_installed_is_no_failure(
+    get_chromium: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    does: str,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(get_chromium, "SECONDS", 0.2)
+    program(tmp_path / "apt-get", does)
+    assert get_chromium.main() == 0
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert reason in said[1]
+    assert said[1].endswith("are skipped.")
+
+
+@pytest.mark.parametrize(
+    ("user", "named", "reason"),
+    [
+        (1000, None, "None of chromium, chromium-browser, google-chrome is on the PATH"),
+        (0, "none", "CHROMIUM names none, which is not there"),
+    ],
+)
+def test_chromium_is_installed_for_nobody_who_did_not_ask(
+    get_chromium: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    user: int,
+    named: str | None,
+    reason: str,
+) -> None:
+    program(tmp_path / "apt-get", f'echo > "{tmp_path}/called"')
+    monkeypatch.setattr(get_chromium.os, "geteuid", lambda: user)
+    if named:
+        monkeypatch.setenv("CHROMIUM", named)
+    assert get_chromium.main() == 0
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "called").exists()
 
 
 def test_makefile_lists_its_targets() -> None:

@@ -9,8 +9,9 @@ import click
 from anchorline import console, settings
 from anchorline.cli.options import target_option
 from anchorline.connection import connect
+from anchorline.report.browser import browser
 from anchorline.report.page import locales
-from anchorline.report.write import Written, browser, take_pictures, write
+from anchorline.report.write import Written, take_pictures, write
 
 PAGE = Path("growth.html")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -15,10 +14,10 @@ from typing import Final
 from psycopg import Connection, IsolationLevel
 
 from anchorline.errors import AnchorlineError
+from anchorline.report.browser import browser
 from anchorline.report.data import Batch, batches, read
 from anchorline.report.page import page
 
-BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 PICTURE_SIZE: Final = (1280, 1900)
 """Width and height [px]: of a batch, all charts and the beginning of its tables."""
 
@@ -55,22 +54,6 @@ def write(
     finally:
         beside.unlink(missing_ok=True)
     return Written(path, chosen, len(content))
-
-
-def browser() -> str:
-    """Return the browser that takes pictures: $CHROMIUM, else a Chromium on the PATH.
-
-    Raises AnchorlineError where there is none.
-    """
-    named = os.environ.get("CHROMIUM")
-    found = next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
-    if found is None:
-        looked_for = named or " or ".join(BROWSERS)
-        raise AnchorlineError(
-            f"Pictures are taken by a Chromium, and there is no {looked_for}. Install one, or let "
-            "the environment variable CHROMIUM name it."
-        )
-    return found
 
 
 def take_pictures(written: Written, folder: Path) -> list[Path]:
