@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from metabase_server import API_KEY, EMAIL, PASSWORD, SESSION, FakeMetabase, serving
+from urllib3.util import Retry
 
 from anchorline.cli import main
 from anchorline.errors import AnchorlineError
@@ -540,7 +541,8 @@ def test_addresses_that_are_none(url: str) -> None:
     assert "pw" not in str(caught.value)
 
 
-def test_nobody_answers() -> None:
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Retry, "sleep", lambda *_: None)
     with serving(FakeMetabase(TABLES)) as fake:
         url = fake.url
     with pytest.raises(MetabaseError, match="There is no Metabase at"):

@@ -21,9 +21,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from report_farm import START, made_up
 
 from anchorline.cli import main
+from anchorline.report import page as page_module
 from anchorline.report.browser import find_browser
 from anchorline.report.data import EPOCH, BatchData, batches
+from anchorline.report.packing import pack
 from anchorline.report.page import page as page_of
+from anchorline.report.summary import curves, summaries
 from anchorline.report.write import write
 
 MARTS = "anchorline_marts"
@@ -47,35 +50,75 @@ def browser() -> Iterator[Browser]:
 
 Open = Callable[..., Page]
 
+GO_TO = """async (state) => {
+    for (const hash of ["", state]) {
+        if (location.hash === hash) continue;
+        const changed = new Promise((done) => addEventListener("hashchange", done, { once: true }));
+        location.hash = hash;
+        await changed;
+        while (document.body.dataset.ready !== "yes") await new Promise((done) => setTimeout(done));
+    }
+}"""
+"""Go to a view by way of the start page, so that the view is made anew."""
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Open a file; in the end, nothing was asked for but files, and nothing complained."""
-    complaints: list[str] = []
-    asked: list[str] = []
-    contexts = []
 
-    def open_page(path: Path, state: str = "", *, width: int = DESKTOP, **options: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
+class Windows:
+    """Pages that were opened, one for each file, width and kind of screen, and what went wrong."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self._browser = browser
+        self._pages: dict[str, Page] = {}
+
+    def open(
+        self,
+        path: Path,
+        state: str = "",
+        *,
+        width: int = DESKTOP,
+        is_fresh: bool = False,
+        **options: Any,
+    ) -> Page:
+        """Show a view; what was chosen in the last one is gone, what was zoomed to is not."""
+        name = f"{path} {width} {options}"
+        if name in self._pages and not is_fresh:
+            page = self._pages[name]
+            page.mouse.move(0, 0)
+            page.evaluate(GO_TO, state)
+            return ready(page)
+        context = self._browser.new_context(viewport={"width": width, "height": 900}, **options)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
         page.goto(path.as_uri() + state)
-        ready(page)
-        return page
+        if not is_fresh:
+            self._pages[name] = page
+        return ready(page)
 
-    yield open_page
-    for context in contexts:
-        context.close()
+
+@pytest.fixture(scope="module")
+def windows(browser: Browser) -> Windows:
+    return Windows(browser)
+
+
+@pytest.fixture
+def open_page(windows: Windows) -> Iterator[Open]:
+    """Open a file; in the end, nothing was asked for but files, and nothing complained."""
+    yield windows.open
+    complaints, asked = windows.complaints[:], windows.asked[:]
+    windows.complaints.clear()
+    windows.asked.clear()
     assert complaints == []
     assert [url for url in asked if not url.startswith("file:")] == []
 
 
 def ready(page: Page) -> Page:
+    """Wait until a view has been put together, and drawn: charts are drawn in the next frame."""
     page.wait_for_selector("body[data-ready=yes]")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     return page
 
 
@@ -129,6 +172,48 @@ def container_id(connection: psycopg.Connection, batch_id: int) -> int:
     return int(row[0])
 
 
+CASES: dict[str, Callable[[int], BatchData]] = {
+    "179 days": lambda number: made_up(179, 1, batch_id=number),
+    "180 days": lambda number: made_up(180, 1, batch_id=number),
+    "a year": lambda number: made_up(365, 1, batch_id=number),
+    "60 days": lambda number: made_up(60, 1, batch_id=number),
+    "one day": lambda number: made_up(1, 1, batch_id=number),
+    "two stays": lambda number: two_stays(number),
+    "no states, no plan": lambda number: made_up(0, 0, has_plan=False, batch_id=number),
+    "no plan": lambda number: made_up(40, 2, has_plan=False, batch_id=number),
+    "only a plan": lambda number: only_a_plan(number),
+}
+
+
+def case(name: str) -> str:
+    """Return the address of a batch that is made up."""
+    return f"#batch={list(CASES).index(name) + 1}"
+
+
+def two_stays(number: int) -> BatchData:
+    """Return a batch whose container holds none of its fish from the tenth day to the twentieth."""
+    data = made_up(30, 1, batch_id=number)
+    days = data.tables["container_days"]
+    kept = [row for row in range(30) if not 10 <= row < 20]
+    cells = {name: [column[row] for row in kept] for name, column in days.cells.items()}
+    return replace(data, tables=data.tables | {"container_days": replace(days, cells=cells)})
+
+
+def only_a_plan(number: int) -> BatchData:
+    data = made_up(40, 1, batch_id=number)
+    kept = {"scenario": data.tables["scenario"]}
+    return replace(data, containers=[], tables=made_up(0, 0).tables | kept)
+
+
+@pytest.fixture(scope="module")
+def cases_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of all the batches that are made up."""
+    data = [made(number) for number, made in enumerate(CASES.values(), 1)]
+    path = tmp_path_factory.mktemp("cases") / "page.html"
+    path.write_text(page_of(data, written_on=WRITTEN_ON), encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[..., Path]:
     def save(*data: BatchData) -> Path:
@@ -146,6 +231,20 @@ def drawn(page: Page, chart: str = "weight") -> dict[str, list[list[float | None
             .map((series) => [series.id, series.data]))""",
         chart,
     )
+
+
+def names(page: Page) -> set[str]:
+    """Return the names of the series in the chart of weights."""
+    return set(
+        page.evaluate(
+            "() => anchorline.charts.weight.getOption().series.map((series) => series.id)"
+        )
+    )
+
+
+def said(page: Page, chart: str = "weight") -> str:
+    """Return what was read aloud of a chart, with plain blanks."""
+    return " ".join(page.locator(f"[data-chart={chart}] + [role=status]").inner_text().split())
 
 
 def day_of(milliseconds: float) -> date:
@@ -241,10 +340,9 @@ def test_feed_conversion_is_that_between_anchors(
     ]
 
 
-def test_weeks_are_shown_from_180_days_on(open_page: Open, save: Callable[..., Path]) -> None:
-    path = save(made_up(179, 1), made_up(180, 1, batch_id=2, batch_number="LONG"))
-    assert open_page(path, "#batch=1").input_value("#step") == "daily"
-    assert open_page(path, "#batch=2").input_value("#step") == "weekly"
+def test_weeks_are_shown_from_180_days_on(open_page: Open, cases_page: Path) -> None:
+    assert open_page(cases_page, case("179 days")).input_value("#step") == "daily"
+    assert open_page(cases_page, case("180 days")).input_value("#step") == "weekly"
 
 
 def test_table_of_anchors_holds_all_of_them(
@@ -306,19 +404,19 @@ def test_a_batch_is_opened_and_left_by_keyboard(demo_page: Path, open_page: Open
 
 def test_each_series_has_a_switch(demo_page: Path, open_page: Open, batch_id: int) -> None:
     page = open_page(demo_page, f"#batch={batch_id}")
-    before = set(drawn(page))
+    before = names(page)
     for name in ("actual", "smoothed", "scenario", "forecast", "sample"):
         page.uncheck(f"#series-{name}")
-        gone = before - set(drawn(page))
+        gone = before - names(page)
         assert gone
         assert {series.split("_")[0] for series in gone} == {name}
         page.check(f"#series-{name}")
-        assert set(drawn(page)) == before
+        assert names(page) == before
     page.check("#series-containers")
-    added = set(drawn(page)) - before
+    added = names(page) - before
     assert len(added) == page.evaluate("() => anchorline.state.batch.containers.length")
     page.reload()
-    assert set(drawn(ready(page))) == before | added  # the address keeps it
+    assert names(ready(page)) == before | added  # the address keeps it
 
 
 def test_days_and_weeks_have_a_switch(demo_page: Path, open_page: Open, batch_id: int) -> None:
@@ -346,14 +444,9 @@ def test_a_plan_is_chosen(demo_page: Path, open_page: Open, batch_id: int) -> No
 
 
 def test_nothing_is_drawn_between_two_stays_in_a_container(
-    open_page: Open, save: Callable[..., Path]
+    open_page: Open, cases_page: Path
 ) -> None:
-    data = made_up(30, 1)
-    days = data.tables["container_days"]
-    kept = [row for row in range(30) if not 10 <= row < 20]
-    cells = {name: [column[row] for row in kept] for name, column in days.cells.items()}
-    data = replace(data, tables=data.tables | {"container_days": replace(days, cells=cells)})
-    page = open_page(save(data), "#batch=1&container=1")
+    page = open_page(cases_page, case("two stays") + "&container=1")
     line = drawn(page)["actual"]
     breaks = [day_of(day) for day, weight in line if weight is None]
     assert breaks == [START + timedelta(days=10)]
@@ -377,7 +470,7 @@ def test_a_period_is_chosen(demo_page: Path, open_page: Open, batch_id: int) -> 
 
 
 def test_what_the_bar_was_drawn_to_stays(demo_page: Path, open_page: Open, batch_id: int) -> None:
-    page = open_page(demo_page, f"#batch={batch_id}")
+    page = open_page(demo_page, f"#batch={batch_id}", is_fresh=True)
     page.evaluate(
         "() => anchorline.charts.weight.dispatchAction({ type: 'dataZoom', start: 40, end: 60 })"
     )
@@ -406,13 +499,16 @@ def test_containers_are_drilled_into_and_left(
     assert drawn(ready(page))["actual"] == own
 
 
-def test_a_line_leads_to_its_container(open_page: Open, save: Callable[..., Path]) -> None:
-    page = open_page(save(made_up(60, 1)), "#batch=1&hide=actual,smoothed,scenario,sample,forecast")
+def test_a_line_leads_to_its_container(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("60 days") + "&hide=actual,smoothed,scenario,sample,forecast")
     x, y = page.evaluate(
         """() => anchorline.charts.weight.convertToPixel({ seriesId: "container_1" },
             anchorline.charts.weight.getOption().series[0].data[40])"""
     )
-    page.locator("[data-chart=weight]").click(position={"x": x, "y": y})
+    page.locator("[data-chart=weight]").hover(position={"x": x, "y": y})
+    ready(page)  # a point appears there, and is what is clicked on
+    page.mouse.down()
+    page.mouse.up()
     page.wait_for_selector("#back-to-batch")
     assert page.inner_text("h1") == "MADE-UP: Pen 1"
 
@@ -448,23 +544,21 @@ def test_tooltip_names_sources_and_confidence(
     assert f"{row[3]:,} fish, recorded, confidence 1.00" in tip
 
 
-def test_tooltips_are_read_by_arrow_keys(open_page: Open, save: Callable[..., Path]) -> None:
-    page = open_page(save(made_up(60, 2)), "#batch=1&container=1&step=daily")
+def test_tooltips_are_read_by_arrow_keys(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("60 days") + "&container=1&step=daily")
     page.focus("[data-chart=weight]")
-    said = page.locator("[data-chart=weight] + [role=status]")
     page.keyboard.press("ArrowLeft")
-    assert "29 Feb 2024" in said.inner_text()  # the newest day, and a leap day
+    assert "29 Feb 2024" in said(page)  # the newest day, and a leap day
     page.keyboard.press("ArrowLeft")
-    assert "28 Feb 2024" in said.inner_text()
+    assert "28 Feb 2024" in said(page)
     assert page.locator("[data-chart=weight] .tip").is_visible()
 
 
-def test_weeks_are_named_as_iso_does(open_page: Open, save: Callable[..., Path]) -> None:
-    page = open_page(save(made_up(365, 1)), "#batch=1&container=1&step=weekly")
+def test_weeks_are_named_as_iso_does(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("a year") + "&container=1&step=weekly")
     page.focus("[data-chart=weight]")
     page.keyboard.press("ArrowLeft")
-    said = page.locator("[data-chart=weight] + [role=status]")
-    assert "Week 1, to 30 Dec 2024" in said.inner_text()  # a Monday, in the first week of 2025
+    assert "Week 1, to 30 Dec 2024" in said(page)  # a Monday, in the first week of 2025
 
 
 def test_tooltip_of_a_week_sums_deaths_and_feed(
@@ -482,10 +576,16 @@ def test_tooltip_of_a_week_sums_deaths_and_feed(
     assert row
     page.focus("[data-chart=population]")
     page.keyboard.press("ArrowLeft")
-    said = page.locator("[data-chart=population] + [role=status]").inner_text()
-    assert f"to {row[0].day} {row[0]:%b %Y}" in said
-    assert f"Deaths {row[1]:,} fish" in " ".join(said.split())
-    assert f"{row[2]:,.0f} kg" in said
+    # how a month is abbreviated changes with the browser
+    last_day = page.evaluate(
+        """(day) => new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeZone: "UTC" })
+            .format(new Date(day))""",
+        row[0].isoformat(),
+    )
+    tip = said(page, "population")
+    assert f"to {last_day}" in tip
+    assert f"Deaths {row[1]:,} fish" in tip
+    assert f"{row[2]:,.0f} kg" in tip
 
 
 # -- widths, colours, paper -------------------------------------------------------------------
@@ -547,10 +647,10 @@ def test_series_differ_by_more_than_colour(demo_page: Path, open_page: Open, bat
 # -- what may not happen ----------------------------------------------------------------------
 
 
-def test_nothing_can_be_loaded_or_sent(browser: Browser, save: Callable[..., Path]) -> None:
+def test_nothing_can_be_loaded_or_sent(browser: Browser, cases_page: Path) -> None:
     context = browser.new_context()
     page = context.new_page()
-    page.goto(save(made_up(3, 1)).as_uri())
+    page.goto(cases_page.as_uri())
     ready(page)
     refused = page.evaluate(
         """async () => {
@@ -575,12 +675,8 @@ def test_nothing_can_be_loaded_or_sent(browser: Browser, save: Callable[..., Pat
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(1)> "O'Brien" Á Føroyar 三文鱼"""
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_names_are_shown_as_they_are(
-    open_page: Open, save: Callable[..., Path], width: int
-) -> None:
-    path = save(made_up(40, 2, batch_number=HOSTILE, names=[HOSTILE, "Kví 3"]))
-    page = open_page(path, width=width)
+def test_names_are_shown_as_they_are(open_page: Open, save: Callable[..., Path]) -> None:
+    page = open_page(save(made_up(40, 2, batch_number=HOSTILE, names=[HOSTILE, "Kví 3"])))
     assert page.locator("tbody th").inner_text() == HOSTILE
     page.click("tbody th a")
     page.wait_for_selector("#containers")
@@ -589,7 +685,10 @@ def test_names_are_shown_as_they_are(
     page.select_option("#container", label=HOSTILE)
     page.wait_for_selector("#back-to-batch")
     assert page.locator("img").count() == 0
-    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    for width in (DESKTOP, PHONE):
+        page.set_viewport_size({"width": width, "height": 900})
+        ready(page)
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
 # -- little and much --------------------------------------------------------------------------
@@ -599,56 +698,62 @@ def test_no_batches_are_said(open_page: Open, save: Callable[..., Path]) -> None
     assert "The marts have no batches yet." in open_page(save()).inner_text("main")
 
 
-def test_a_batch_without_states_says_so(open_page: Open, save: Callable[..., Path]) -> None:
-    page = open_page(save(made_up(0, 0, has_plan=False)), "#batch=1")
+def test_a_batch_without_states_says_so(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("no states, no plan"))
     assert "No day of this batch has a state yet" in page.inner_text("main")
     assert "This batch has no scenario" in page.inner_text("main")
 
 
-def test_a_batch_without_scenario_still_shows_its_fish(
-    open_page: Open, save: Callable[..., Path]
-) -> None:
-    page = open_page(save(made_up(40, 2, has_plan=False)), "#batch=1")
+def test_a_batch_without_scenario_still_shows_its_fish(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("no plan"))
     assert "This batch has no scenario" in page.inner_text("main")
     assert len(points_of(drawn(page)["actual"])) == 40
-    assert "scenario" not in drawn(page)
+    assert "scenario" not in names(page)
     assert "No plan covers" in page.inner_text("#card-variance")
 
 
-def test_a_batch_that_is_only_planned_shows_its_plan(
-    open_page: Open, save: Callable[..., Path]
-) -> None:
-    data = made_up(40, 1)
-    kept = {"scenario": data.tables["scenario"]}
-    data = replace(data, containers=[], tables=made_up(0, 0).tables | kept)
-    page = open_page(save(data), "#batch=1")
+def test_a_batch_that_is_only_planned_shows_its_plan(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("only a plan"))
     assert "No day of this batch has a state yet" in page.inner_text("main")
-    assert set(drawn(page)) == {"scenario"}
+    assert names(page) == {"scenario"}
     assert len(points_of(drawn(page)["scenario"])) == 40
 
 
-def test_one_day_is_drawn(open_page: Open, save: Callable[..., Path]) -> None:
-    page = open_page(save(made_up(1, 1)), "#batch=1")
+def test_one_day_is_drawn(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("one day"))
     assert points_of(drawn(page)["actual"]) == [(START, 50)]
     assert page.inner_text("#card-weight .value") == "50 g"
 
 
-def test_callout_appears_beyond_five_percent(open_page: Open, save: Callable[..., Path]) -> None:
-    assert open_page(save(made_up(9, 1)), "#batch=1").inner_text("#callout") == (
-        "11.1 % above the plan"
-    )
+def test_callout_appears_beyond_five_percent(open_page: Open, cases_page: Path) -> None:
+    page = open_page(cases_page, case("60 days"))
+    assert page.inner_text("#callout") == "11.1 % above the plan"
 
 
-def test_a_life_in_twenty_containers_opens_quickly(
-    open_page: Open, save: Callable[..., Path], record_property: Callable[[str, object], None]
+def test_twenty_whole_lives_fit_in_a_page_that_opens_quickly(
+    open_page: Open,
+    save: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    path = save(made_up(900, 20))
+    """Twenty batches, each of them 900 days in 20 containers, with a sample in each every month."""
+    data = made_up(900, 20)
+    # one is as long as another
+    made = {"pack": pack(data.tables), "summaries": summaries(data), "curves": curves(data)}
+    for name, value in made.items():
+        monkeypatch.setattr(page_module, name, lambda _, value=value: value)
+    numbers = range(1, 21)
+    path = save(*(replace(data, batch=replace(data.batch, batch_id=number)) for number in numbers))
     size = path.stat().st_size
     began = time.perf_counter()
-    page = open_page(path, "#batch=1&step=daily&hide=none")
-    seconds = time.perf_counter() - began
-    print(f"900 days x 20 containers: {size / 1e6:.2f} MB, opened in {seconds:.2f} s")
-    record_property("seconds", seconds)
+    page = open_page(path)
+    start = time.perf_counter() - began
+    began = time.perf_counter()
+    page.evaluate(GO_TO, "#batch=20&step=daily&hide=none")
+    batch = time.perf_counter() - began
+    print(f"20 lives: {size / 1e6:.1f} MB, opened in {start:.2f} s, a batch in {batch:.2f} s")
+    record_property("seconds", start)
     assert len(points_of(drawn(page)["container_20"])) == 900
-    assert size < 3e6
-    assert seconds < 10  # 2 s where nothing else runs
+    assert size < 10e6
+    assert start < 10  # 2 s where nothing else runs
+    assert batch < 10
