@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from conftest import BuiltDemo
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -340,6 +341,24 @@ def test_feed_conversion_is_that_between_anchors(
     ]
 
 
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [([0.82, 0.98, 1.0, 1.01], None), ([1.2] * 40 + [2.3], None), ([1.2] * 40 + [9], "1 above 2")],
+)
+def test_only_what_would_press_the_others_flat_is_not_drawn(
+    open_page: Open, cases_page: Path, figures: list[float], said: str | None
+) -> None:
+    page = open_page(cases_page)
+    above = page.evaluate(
+        """(figures) => feedConversion({ fcr: {
+            period_start_date: figures, economic_fcr: figures, biological_fcr: figures,
+            container_id: figures.map(() => 1), period_type: figures.map(() => "anchor_window"),
+        } }, null).above""",
+        figures,
+    )
+    assert above == (said and f"Not drawn: {said}.")
+
+
 def test_weeks_are_shown_from_180_days_on(open_page: Open, cases_page: Path) -> None:
     assert open_page(cases_page, case("179 days")).input_value("#step") == "daily"
     assert open_page(cases_page, case("180 days")).input_value("#step") == "weekly"
@@ -357,6 +376,12 @@ def test_table_of_anchors_holds_all_of_them(
     ).fetchone()
     page.click("#anchors button:has-text('Show all')")
     assert page.locator("#anchors tbody tr").count() == count
+    assert page.evaluate(
+        """() => {
+            const region = document.querySelector("#anchors .scroll");
+            return region.scrollWidth <= region.clientWidth;
+        }"""
+    )
 
 
 # -- what people do ---------------------------------------------------------------------------
@@ -610,6 +635,9 @@ def test_dark_screens_get_other_colours_and_paper_does_not(
     assert dark.evaluate(colour) != on_light
     dark.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     assert dark.evaluate(colour) == on_light
+    zooms = "() => anchorline.charts.weight.getOption().dataZoom.map((zoom) => zoom.type)"
+    assert light.evaluate(zooms) == ["inside", "slider"]
+    assert dark.evaluate(zooms) == ["inside"]
     assert dark.pdf(format="A4").startswith(b"%PDF")
 
 
@@ -642,6 +670,18 @@ def test_series_differ_by_more_than_colour(demo_page: Path, open_page: Open, bat
             .map((series) => String(series.lineStyle.type))"""
     )
     assert len(set(dashes)) == len(dashes) > 3
+
+
+@pytest.mark.parametrize("screen", [{}, {"width": PHONE, "color_scheme": "dark"}], ids=str)
+def test_axe_finds_nothing(
+    demo_page: Path, open_page: Open, batch_id: int, container_id: int, screen: dict[str, Any]
+) -> None:
+    rules = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+    options = {"runOnly": {"type": "tag", "values": rules}, "resultTypes": ["violations"]}
+    for state in ("", f"#batch={batch_id}&container={container_id}"):
+        found = Axe().run(open_page(demo_page, state, **screen), options=options).response
+        assert found["violations"] == [], state
+        assert len(found["passes"]) > 20
 
 
 # -- what may not happen ----------------------------------------------------------------------

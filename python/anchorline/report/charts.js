@@ -117,7 +117,7 @@ function samplePoints(label, days, weights, deviations) {
   ];
 }
 
-function chartOption({ series, unit, description, formatDay, formatNumber, tip, zoom, days, highest, isTall }) {
+function chartOption({ series, unit, description, formatDay, formatNumber, tip, zoom, days, highest, hasSlider }) {
   const ink = colourOf("ink");
   const quiet = colourOf("quiet");
   const label = { color: quiet, hideOverlap: true };
@@ -128,7 +128,7 @@ function chartOption({ series, unit, description, formatDay, formatNumber, tip, 
     textStyle: { fontFamily: "system-ui, sans-serif", color: ink },
     aria: { enabled: true, label: { description }, decal: { show: true } },
     // the same margins and days in all charts, so that they stand below one another
-    grid: { left: 72, right: 20, top: 28, bottom: isTall ? 64 : 26 },
+    grid: { left: 72, right: 20, top: 28, bottom: hasSlider ? 64 : 26 },
     xAxis: {
       type: "time",
       min: days[0] * DAY_MS,
@@ -146,7 +146,7 @@ function chartOption({ series, unit, description, formatDay, formatNumber, tip, 
     },
     dataZoom: [
       { id: "zoom", type: "inside", filterMode: "none", disabled: true, ...zoom },
-      ...(isTall
+      ...(hasSlider
         ? [{
           id: "slider", type: "slider", filterMode: "none", height: 20, bottom: 8, showDetail: false,
           showDataShadow: false, ...zoom,

@@ -7,7 +7,9 @@ const texts = index.texts;
 const SERIES = ["actual", "smoothed", "scenario", "forecast", "sample", "containers"];
 const OFF_AT_FIRST = ["containers"];
 const ROWS_AT_FIRST = matchMedia("(max-width: 46rem)").matches ? 10 : 40;
-const FCR_SHARE_SHOWN = 0.95; // of feed conversions: the largest few would press the others flat
+// of feed conversions at least this share is drawn: where the largest is more than twice as large as
+// that, it would press the others flat
+const FCR_SHARE_SHOWN = 0.95;
 const PRINT_WIDTH = 700; // of charts on A4 and letter paper [px]
 
 // For the browser's console and for tests: what is shown, and the charts that show it. The body's
@@ -39,7 +41,9 @@ const longDay = new Intl.DateTimeFormat(texts.intl, { dateStyle: "medium", timeZ
 const shortDay = new Intl.DateTimeFormat(texts.intl, {
   day: "numeric", month: "short", year: "2-digit", timeZone: "UTC",
 });
-const formatDay = (day) => (isMissing(day) ? texts.none : longDay.format(day * DAY_MS));
+// no line ends within a date
+const formatDay = (day) =>
+  (isMissing(day) ? texts.none : longDay.format(day * DAY_MS).replaceAll(" ", "\u00a0"));
 
 const known = (format) => (value) => (isMissing(value) ? texts.none : format(value));
 const formatWeight = known((grams) => say("unit_g", { number: formatNumber(grams, grams < 10 ? 2 : 0) }));
@@ -150,7 +154,7 @@ function table(columns, rows, { caption, sort, onSort, isStacked, rowsAtFirst = 
     element("caption", { class: "hidden" }, caption),
     element("thead", {}, element("tr", {}, ...heads)), body);
   if (rows.length <= rowsAtFirst) return [made];
-  const more = element("button", { type: "button", onclick: () => {
+  const more = element("button", { type: "button", class: "more", onclick: () => {
     fill(rows.slice(rowsAtFirst));
     more.remove();
   } }, say("show_all", { count: formatCount(rows.length) }));
@@ -577,9 +581,6 @@ function anchorTable(tables, batch, container) {
     figure("anchor_weight", "weight_g", formatWeight),
     figure("anchor_modelled", "modelled_weight_g", formatWeight),
     figure("anchor_residual", "residual_percent", formatSigned),
-    figure("anchor_size", "sample_size", formatCount),
-    figure("anchor_days", "days_since_last_anchor", formatCount),
-    figure("anchor_tgc", "segment_tgc", known((tgc) => formatNumber(tgc, 2))),
     figure("anchor_innovation", "innovation", known((off) => formatNumber(off, 1, { signDisplay: "exceptZero" }))),
     {
       label: texts.anchor_note,
@@ -588,6 +589,9 @@ function anchorTable(tables, batch, container) {
         anchors.is_drifting[row] ? texts.note_drifting : null,
       ].filter(Boolean).join("; ")),
     },
+    figure("anchor_size", "sample_size", formatCount),
+    figure("anchor_days", "days_since_last_anchor", formatCount),
+    figure("anchor_tgc", "segment_tgc", known((tgc) => formatNumber(tgc, 2))),
   ];
   const made = table(columns, rows, { caption: texts.anchors_title, rowsAtFirst: ROWS_AT_FIRST });
   const scroll = { class: "scroll high", tabindex: "0", role: "region", "aria-label": texts.anchors_title };
@@ -605,8 +609,9 @@ function feedConversion(tables, container) {
   const months = container ? [] : ofType("month").filter((row) => !Number.isNaN(periods.economic_fcr[row]));
   const life = container ? [] : ofType("life").filter((row) => !Number.isNaN(periods.economic_fcr[row]));
   const values = [...windows, ...months].map((row) => periods.economic_fcr[row]).toSorted((a, b) => a - b);
-  const highest = Math.ceil(values[Math.floor(FCR_SHARE_SHOWN * (values.length - 1))] ?? 1);
-  const above = values.filter((fcr) => fcr > highest).length;
+  const usual = values[Math.ceil(FCR_SHARE_SHOWN * values.length) - 1];
+  const highest = values.at(-1) > 2 * usual ? Math.ceil(usual) : null;
+  const above = highest === null ? 0 : values.filter((fcr) => fcr > highest).length;
   return {
     windows, months, highest,
     above: above ? say("fcr_above", { count: formatCount(above), highest: formatNumber(highest) }) : null,
@@ -640,7 +645,7 @@ function draw(state, tables, places, fcr) {
     put(name, places[name], {
       series: growthSeries(measure, series, state, gap),
       unit,
-      isTall: measure.isTall,
+      hasSlider: measure.isTall && !document.documentElement.hasAttribute("data-printing"),
       zoom,
       days,
       formatNumber: (value) => formatNumber(isTonnes ? value / 1000 : value),
