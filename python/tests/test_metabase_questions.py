@@ -37,7 +37,8 @@ def compiled(built_demo: BuiltDemo) -> Iterator[CompiledQuestions]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in built_demo.environment.items():
             patch.setenv(name, value)
-        with compiled_questions("prod") as found:
+        variables = {"as_of_date": AS_OF.isoformat()}
+        with compiled_questions("prod", variables=variables) as found:
             yield found
 
 
