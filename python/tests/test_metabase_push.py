@@ -739,8 +739,11 @@ def test_command_sets_up_a_new_server(fake: FakeMetabase, run: Callable[..., Res
     plan = run(fake, "--dry-run", METABASE_USER=EMAIL, METABASE_PASSWORD=PASSWORD)
     assert plan.exit_code == 0, plan.output
     assert f"first administrator {EMAIL}" in plan.stdout
+    lacking = run(fake, ANCHORLINE_READER_PASSWORD="")
+    assert lacking.exit_code == 1
+    assert "no password to make it with" in lacking.stderr
     assert not fake.is_set_up
-    done = run(fake)
+    done = run(fake, ANCHORLINE_READER_PASSWORD="reader's own")
     assert done.exit_code == 0, done.output
     assert fake.is_set_up
     assert fake.settings == {"anon-tracking-enabled": False}

@@ -188,6 +188,7 @@ def push(
         if dry_run or not (is_new or _writes(plan.changes)):
             return
         if is_new and admin and admin_password:
+            connection.check_password()  # else there would be an administrator, and nothing more
             set_up(server, properties, admin, admin_password)
         done = new_push(is_applied=True, is_new=False)
         done.run()

@@ -49,6 +49,14 @@ class Connection:
     given: Mapping[str, Any] = field(default_factory=dict)
     password: str | None = None
 
+    def check_password(self) -> None:
+        """Raise AnchorlineError where a database cannot be made."""
+        if self.password is None:
+            raise AnchorlineError(
+                f"Metabase has no database {self.name!r} yet, and no password to make it with. "
+                f"Set ANCHORLINE_READER_PASSWORD to that of {self.details['user']}."
+            )
+
     @property
     def details(self) -> dict[str, Any]:
         """The settings of a new database, without the password: it sees the marts alone."""
@@ -149,11 +157,7 @@ class Push:
         self._note("create", "database", wanted.name, where)
         if not self.is_applied:
             return None
-        if wanted.password is None:
-            raise AnchorlineError(
-                f"Metabase has no database {wanted.name!r} yet, and no password to make it with. "
-                f"Set ANCHORLINE_READER_PASSWORD to that of {details['user']}."
-            )
+        wanted.check_password()
         created = self.server.post(
             "/api/database",
             {
