@@ -743,7 +743,7 @@ def test_command_sets_up_a_new_server(fake: FakeMetabase, run: Callable[..., Res
     assert lacking.exit_code == 1
     assert "no password to make it with" in lacking.stderr
     assert not fake.is_set_up
-    done = run(fake, ANCHORLINE_READER_PASSWORD="reader's own")
+    done = run(fake, ANCHORLINE_READER_PASSWORD="reader's own")  # noqa: S106
     assert done.exit_code == 0, done.output
     assert fake.is_set_up
     assert fake.settings == {"anon-tracking-enabled": False}

@@ -353,6 +353,20 @@ def test_command_says_which_batch_is_missing_and_keeps_the_old_page(
     assert path.read_text() == "old"
 
 
+def test_command_says_where_it_cannot_write(
+    built_demo: BuiltDemo, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in built_demo.environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "page.html"
+    done = CliRunner().invoke(
+        main, ["report", "--target", "prod", "--out", str(path), "--batch", small[0]]
+    )
+    assert done.exit_code == 1
+    assert f"{path} cannot be written" in " ".join(done.stderr.split())
+
+
 def test_pictures_need_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHROMIUM", str(tmp_path / "no-browser"))
     done = CliRunner().invoke(main, ["report", "--png", str(tmp_path / "pictures")])

@@ -71,14 +71,19 @@ def report(
     tell(written)
     if folder is not None:
         pictures = take_pictures(written, folder)
-        console.say(f"{len(pictures)} pictures are in {folder}.")
+        console.say(
+            f"Pictures of the start page and of {_batches(len(pictures) - 1)} are in {folder}."
+        )
 
 
 def tell(written: Written) -> None:
     """Name the page that was written, and say what is in it."""
-    count = len(written.batches)
-    what = "1 batch" if count == 1 else f"{count:,} batches"
+    what = _batches(len(written.batches))
     console.out.print(str(written.path.absolute()), markup=False)
     console.say(
         f"The growth page of {what} ({written.byte_count / 1e6:.1f} MB): open it in a browser."
     )
+
+
+def _batches(count: int) -> str:
+    return "1 batch" if count == 1 else f"{count:,} batches"
