@@ -580,6 +580,11 @@ function anchorTable(tables, batch, container) {
     },
     figure("anchor_weight", "weight_g", formatWeight),
     figure("anchor_modelled", "modelled_weight_g", formatWeight),
+    {
+      label: texts.anchor_range,
+      cell: (row) => (isMissing(anchors.expected_weight_low_g[row]) ? texts.none : formatRange(
+        formatWeight(anchors.expected_weight_low_g[row]), formatWeight(anchors.expected_weight_high_g[row]))),
+    },
     figure("anchor_residual", "residual_percent", formatSigned),
     figure("anchor_innovation", "innovation", known((off) => formatNumber(off, 1, { signDisplay: "exceptZero" }))),
     {
