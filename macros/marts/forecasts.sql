@@ -35,7 +35,9 @@
         and not exists (
             select 1 from {{ ref('forecast_daily') }} as days
             where
-                days.assignment_id = stored.assignment_id
+                days.days_ahead = any(array(select distinct horizon_days from {{ this }}))
+                {{ and_examined(['days.batch_id']) }}
+                and days.assignment_id = stored.assignment_id
                 and days.state_date = stored.state_date
                 and days.forecast_weight_g = stored.forecast_weight_g
                 and days.forecast_weight_low_g = stored.forecast_weight_low_g
