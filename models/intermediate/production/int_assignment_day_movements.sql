@@ -20,7 +20,7 @@ assignments as (
     select * from {{ ref('int_assignments') }}
 ),
 
-growth_states as (
+growth_states as not materialized (
     select * from {{ ref('int_growth_states') }}
 ),
 

@@ -11,8 +11,13 @@
     ],
 ) }}
 
-with spans as {{ 'materialized' if is_scoped() else 'not materialized' }} (
+with spans as (
     select * from {{ pending('int_production_spans', 'batches') }}
+),
+
+-- To look single ones up, by the index.
+all_spans as not materialized (
+    select * from {{ ref('int_production_spans') }}
 ),
 
 harvests as (
@@ -120,21 +125,38 @@ harvested as (
     group by summed.assignment_id, summed.period_type, summed.period_start_date
 ),
 
+-- Of few batches the planner knows so little that it would go through all for each of them.
+placed as {{ 'materialized' if is_scoped() else 'not materialized' }} (
+    select
+        summed.*,
+        containers.volume_m3,
+        containers.max_biomass_kg,
+        harvested.harvested_count,
+        harvested.harvested_live_weight_kg
+    from summed
+    left join containers on summed.container_id = containers.container_id
+    left join harvested
+        on
+            summed.assignment_id = harvested.assignment_id
+            and summed.period_type = harvested.period_type
+            and summed.period_start_date = harvested.period_start_date
+),
+
 final as (
     select
-        summed.batch_id,
-        summed.assignment_id,
-        summed.container_id,
+        placed.batch_id,
+        placed.assignment_id,
+        placed.container_id,
         last_state_spans.lifecycle_stage_id,
-        summed.period_type,
-        summed.period_start_date,
-        summed.period_end_date,
-        summed.last_state_date,
-        summed.days_covered,
+        placed.period_type,
+        placed.period_start_date,
+        placed.period_end_date,
+        placed.last_state_date,
+        placed.days_covered,
         -- between two anchors: the window begins after one and ends with one
-        summed.period_type = 'anchor_window'
-        and summed.has_anchor
-        and summed.window_anchor_date is not null as is_between_anchors,
+        placed.period_type = 'anchor_window'
+        and placed.has_anchor
+        and placed.window_anchor_date is not null as is_between_anchors,
         starts.start_population,
         starts.start_weight_g,
         starts.start_biomass_kg,
@@ -144,52 +166,46 @@ final as (
         last_state_spans.biomass_kg,
         ends.end_population,
         ends.end_biomass_kg,
-        containers.volume_m3,
-        containers.max_biomass_kg,
-        summed.highest_biomass_kg / containers.volume_m3::double precision
+        placed.volume_m3,
+        placed.max_biomass_kg,
+        placed.highest_biomass_kg / placed.volume_m3::double precision
             as highest_density_kg_per_m3,
-        100 * summed.highest_biomass_kg / containers.max_biomass_kg::double precision
+        100 * placed.highest_biomass_kg / placed.max_biomass_kg::double precision
             as highest_biomass_limit_percent,
-        summed.biomass_days_kg,
-        summed.degree_days,
-        summed.feed_kg,
-        summed.days_with_feed,
-        summed.growth_kg,
-        summed.expected_feed_kg,
-        summed.mortality_count,
-        summed.recorded_mortality_count,
-        summed.mortality_biomass_kg,
-        summed.reset_kg,
-        summed.arrived_count,
-        summed.arrived_biomass_kg,
-        summed.exchanged_count,
-        summed.exchanged_biomass_kg,
-        summed.departed_count,
-        summed.departed_biomass_kg,
-        summed.count_adjustment,
-        summed.adjustment_kg,
-        coalesce(harvested.harvested_count, 0) as harvested_count,
-        harvested.harvested_live_weight_kg,
-        summed.lowest_weight_confidence
-    from summed
-    inner join spans as starts
+        placed.biomass_days_kg,
+        placed.degree_days,
+        placed.feed_kg,
+        placed.days_with_feed,
+        placed.growth_kg,
+        placed.expected_feed_kg,
+        placed.mortality_count,
+        placed.recorded_mortality_count,
+        placed.mortality_biomass_kg,
+        placed.reset_kg,
+        placed.arrived_count,
+        placed.arrived_biomass_kg,
+        placed.exchanged_count,
+        placed.exchanged_biomass_kg,
+        placed.departed_count,
+        placed.departed_biomass_kg,
+        placed.count_adjustment,
+        placed.adjustment_kg,
+        coalesce(placed.harvested_count, 0) as harvested_count,
+        placed.harvested_live_weight_kg,
+        placed.lowest_weight_confidence
+    from placed
+    inner join all_spans as starts
         on
-            summed.assignment_id = starts.assignment_id
-            and summed.first_span_date = starts.span_start_date
-    inner join spans as ends
+            placed.assignment_id = starts.assignment_id
+            and placed.first_span_date = starts.span_start_date
+    inner join all_spans as ends
         on
-            summed.assignment_id = ends.assignment_id
-            and summed.last_span_date = ends.span_start_date
-    left join spans as last_state_spans
+            placed.assignment_id = ends.assignment_id
+            and placed.last_span_date = ends.span_start_date
+    left join all_spans as last_state_spans
         on
-            summed.assignment_id = last_state_spans.assignment_id
-            and summed.last_state_span_date = last_state_spans.span_start_date
-    left join containers on summed.container_id = containers.container_id
-    left join harvested
-        on
-            summed.assignment_id = harvested.assignment_id
-            and summed.period_type = harvested.period_type
-            and summed.period_start_date = harvested.period_start_date
+            placed.assignment_id = last_state_spans.assignment_id
+            and placed.last_state_span_date = last_state_spans.span_start_date
 )
 
 select * from final
