@@ -5,7 +5,7 @@
         'examined_days': {'column': 'feeding_date', 'frame': 'assignments'},
     },
     indexes=[
-        {'columns': ['assignment_id']},
+        {'columns': ['assignment_id', 'feeding_date'], 'unique': true},
     ],
 ) }}
 
