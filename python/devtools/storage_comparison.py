@@ -18,7 +18,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from anchorline.bench_refresh import environment
+from anchorline.bench.scratch import environment
 from anchorline.raw import schema as raw
 from anchorline.refresh.dbt_process import DbtProcess
 from devtools.edits import RAW_SCHEMA, loosen

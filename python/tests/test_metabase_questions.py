@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import AS_OF, BuiltDemo
-from metabase_questions import Chosen, as_asked
 from metabase_server import API_KEY, FakeMetabase, serving
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from anchorline import settings
+from anchorline.metabase.asking import Chosen, as_asked
 from anchorline.metabase.client import Metabase
 from anchorline.metabase.compiled import CompiledQuestions, compiled_questions
 from anchorline.metabase.dashboards import Card, Dashboard, Question

@@ -1,32 +1,39 @@
-"""`anchorline bench`: how fast the models build."""
+"""`anchorline bench`: how fast anchorline is."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 import click
 from rich import box
 from rich.table import Table
 
 from anchorline import console
-from anchorline.bench import BenchReport, run_bench
-from anchorline.bench_timescale import StorageTime
+from anchorline.bench.run import PARTS, BenchReport, Machine, run_bench
+from anchorline.bench.scratch import SIZES, FarmSize
+from anchorline.bench.storage import StorageTime, measure_storage
+from anchorline.bench.table import lines
 from anchorline.cli.options import target_option
-
-GOOD_RATIO: Final = 12
-"""Times that the engine may take of what writing its result takes."""
 
 
 @click.command()
 @click.option(
+    "--size",
+    type=click.Choice(list(SIZES)),
+    default="small",
+    show_default=True,
+    help="The farm: 5, 145, 435 or 1,450 batches, with all that sensors measured of them.",
+)
+@click.option(
     "--batches",
     type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    help="How many batches the farm has: about 9,000 states each.",
+    help="A farm of another size: about 9,000 states a batch.",
 )
 @click.option(
     "--seed",
@@ -45,6 +52,13 @@ GOOD_RATIO: Final = 12
 )
 @click.option("--without-readings", is_flag=True, help="Leave out the sensors' readings.")
 @click.option(
+    "--only",
+    "parts",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="Measure this beside the build, and nothing else; may be repeated.  [default: all]",
+)
+@click.option(
     "--repeats",
     type=click.IntRange(1),
     default=3,
@@ -52,7 +66,12 @@ GOOD_RATIO: Final = 12
     help="How often the engine alone is timed; the median counts.",
 )
 @click.option("--most", type=click.IntRange(1), default=12, show_default=True, help="Models shown.")
-@click.option("--refreshes", is_flag=True, help="Measure refreshes of that farm, too.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write all figures to this file, too, after each part.",
+)
 @click.option(
     "--timescale",
     is_flag=True,
@@ -61,66 +80,76 @@ GOOD_RATIO: Final = 12
 @click.option("--keep", is_flag=True, help="Keep the database that was made for it.")
 @target_option
 def bench(
-    batches: int,
+    size: str,
+    batches: int | None,
     seed: int,
     as_of: datetime,
     without_readings: bool,
+    parts: tuple[str, ...],
     repeats: int,
     most: int,
-    refreshes: bool,
+    json_file: Path | None,
     timescale: bool,
     keep: bool,
     target: str,
 ) -> None:
-    r"""Measure how fast the models build.
+    r"""Measure how fast anchorline is.
 
-    Loads a demo farm into a database of its own on the target's server and builds all models
-    without tests. Then times the engine alone, the recursive query that carries number and
-    weight from day to day, beside writing its own result (`create table as`): that ratio
-    survives a busy machine, the seconds do not; below 12 is good. The database is dropped at
+    Loads a demo farm into a database of its own on the target's server, builds it, and measures:
+    the build beside the least that it has to do (floor: the readings read once, the marts
+    copied), the recursive engine beside writing its result and beside a loop in Python, the
+    questions of the dashboards, `validate` and `verify` (checks), and refreshes, with the memory
+    that each takes. Ratios survive a busy machine, seconds do not. The database is dropped at
     the end.
+
+    \b
+    Sizes:
+      small   5 batches: two minutes
+      seed    145 batches, 18 million readings: a quarter of an hour
+      x3      435 batches, 54 million readings
+      x10     1,450 batches, one reading a day: two hours, 45 GB of disk
 
     \b
     Examples:
       anchorline bench
-      anchorline bench --batches 145 --without-readings
-      anchorline bench --batches 145 --without-readings --refreshes
+      anchorline bench --size seed --json seed.json
+      anchorline bench --size x10 --only engine --only floor
+      anchorline bench --batches 145 --without-readings --only refreshes
       PGHOST=db anchorline bench --batches 145 --without-readings --timescale --target prod
-      PGHOST=db anchorline bench --target dev
     """
+    chosen = SIZES[size]
+    if batches is not None:
+        chosen = FarmSize(batches)
+    if without_readings:
+        chosen = FarmSize(chosen.batches, 0)
     parameters, server = _server(target)
-    if timescale:
-        from anchorline.bench_timescale import measure_storage
-
-        with closing(server):
+    with closing(server):
+        if timescale:
             _print_storage(
                 measure_storage(
                     server,
                     parameters,
-                    batches=batches,
+                    size=chosen,
                     as_of=as_of.date(),
                     seed=seed,
-                    readings=not without_readings,
                     tell=console.say,
                 )
             )
-        return
-    with closing(server):
+            return
         report = run_bench(
             server,
             parameters,
-            batches=batches,
+            size=chosen,
             as_of=as_of.date(),
             seed=seed,
-            readings=not without_readings,
             repeats=repeats,
+            parts=parts or PARTS,
             tell=console.say,
+            on_part=lambda so_far: _write(so_far, json_file),
             keep=keep,
-            refreshes=refreshes,
         )
-    _print(report, most)
-    if report.refreshes:
-        _print_refreshes(report)
+    _print_models(report, most)
+    _print(report)
 
 
 def _server(target: str) -> tuple[dict[str, Any], Any]:
@@ -137,15 +166,25 @@ def _server(target: str) -> tuple[dict[str, Any], Any]:
     return connection_parameters(target), connect(target, autocommit=True)
 
 
-def _print(report: BenchReport, most: int) -> None:
+def _write(report: BenchReport, file: Path | None) -> None:
+    """Write what was measured so far: a long run that is ended has not been for nothing."""
+    if file is not None:
+        file.write_text(json.dumps(asdict(report), indent=2, default=str), encoding="utf-8")
+
+
+def _print_models(report: BenchReport, most: int) -> None:
+    if report.work is None:
+        return
     table = Table(
-        title=f"Models, slowest first: {report.farm}", box=box.SIMPLE, title_justify="left"
+        title=f"Models, slowest first: {report.farm.description}",
+        box=box.SIMPLE,
+        title_justify="left",
     )
     table.add_column("Model")
     table.add_column("Layer")
     for name in ("Seconds", "Rows", "Rows/s"):
         table.add_column(name, justify="right")
-    slowest = sorted(report.models, key=lambda model: -model.seconds)
+    slowest = sorted(report.work.models, key=lambda model: -model.seconds)
     for model in slowest[:most]:
         table.add_row(
             model.name,
@@ -159,36 +198,29 @@ def _print(report: BenchReport, most: int) -> None:
         noun = "other model" if len(rest) == 1 else "other models"
         table.add_row(f"{len(rest)} {noun}", "", f"{sum(m.seconds for m in rest):.2f}", "", "")
     console.show(table)
-    engine = report.engine
-    verdict = "good" if engine.ratio < GOOD_RATIO else "slower than it should be"
-    console.paragraph(
-        f"Farm loaded in {report.load_seconds:.1f} s, models built in {report.build_seconds:.1f} s "
-        f"({len(report.models)} models)\n"
-        f"Engine alone: {engine.rows:,} states in {engine.recursion_seconds:.2f} s, "
-        f"{engine.rows / engine.recursion_seconds:,.0f} states/s\n"
-        f"Writing its result (create table as): {engine.copy_seconds:.2f} s\n"
-        f"Engine / create table as: {engine.ratio:.1f} ({verdict})\n"
-        "The engine is int_growth_states, the recursive query that carries number and weight from "
-        f"day to day. Below {GOOD_RATIO} times the cost of writing its rows is good; the ratio "
-        "hardly depends on the machine."
-    )
 
 
-def _print_refreshes(report: BenchReport) -> None:
-    table = Table(title="Refreshes, without validation", box=box.SIMPLE, title_justify="left")
-    table.add_column("Refresh")
-    for name in ("Seconds", "Wanted", "Assignments", "Rows of marts"):
-        table.add_column(name, justify="right")
-    for measured in report.refreshes:
-        limit = measured.limit_seconds
-        table.add_row(
-            measured.name,
-            f"{measured.seconds:.1f}",
-            "" if limit is None else f"{limit:.1f}",
-            f"{measured.assignment_count:,}",
-            f"{measured.row_count:,}",
-        )
+def _print(report: BenchReport) -> None:
+    table = Table(title="Measured", box=box.SIMPLE, title_justify="left")
+    table.add_column("")
+    table.add_column("Figure", justify="right")
+    table.add_column("Wanted")
+    table.add_column("")
+    for line in lines(report):
+        verdict = "" if line.is_met is None else "met" if line.is_met else "missed"
+        table.add_row(line.what, line.value, line.wanted, verdict)
     console.show(table)
+    console.paragraph(_place(report.machine))
+
+
+def _place(machine: Machine) -> str:
+    """Return where it was measured, in a sentence or two."""
+    shown = ", ".join(f"{name} {value}" for name, value in machine.settings.items())
+    return (
+        f"{machine.cores} cores, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}, "
+        f"Python {machine.python}, dbt {machine.dbt}, PostgreSQL {machine.server} with {shown}. "
+        "Wanted is what two cores should do with the settings of the embedded database."
+    )
 
 
 def _print_storage(measured: list[StorageTime]) -> None:

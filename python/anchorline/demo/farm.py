@@ -129,7 +129,14 @@ class Farm:
         )
         write_feed(plan, truth, records, writer, rng)
         if self._parameters.readings:
-            write_readings(plan, truth, records, writer, self._rng(unit, _READING))
+            write_readings(
+                plan,
+                truth,
+                records,
+                writer,
+                self._rng(unit, _READING),
+                self._parameters.readings_per_day,
+            )
         write_daily_states(plan, truth, writer)
         self._add_mix_records(plan, truth)
         ops.add_rows(self._conn, self._ops_schema, weights.ops_rows, records)

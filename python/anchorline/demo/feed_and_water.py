@@ -117,16 +117,22 @@ def write_readings(
     records: Records,
     writer: Writer,
     rng: np.random.Generator,
+    readings_per_day: int | None,
 ) -> None:
-    """Write the readings of the containers' sensors: four or six a day, with gaps."""
+    """Write the readings of the containers' sensors, with gaps.
+
+    A sensor measures `readings_per_day` times, by itself four or six times.
+    """
     measured = _measured_days(plan, truth, records, rng)
     parts: list[tuple[Integers, Integers, Floats]] = []
-    per_day = np.array([stay.container.readings_per_day for stay in plan.stays])
+    per_day = np.array([readings_per_day or stay.container.readings_per_day for stay in plan.stays])
     last_column = plan.horizon_day - 1 - plan.origin_day
-    for count in (4, 6):
+    for count in np.unique(per_day):
         row, column = np.nonzero(measured & (per_day == count)[:, None])
         hours = np.arange(count) * (24.0 / count)
         diurnal = _DIURNAL_AMPLITUDE_C * np.cos(2.0 * np.pi * (hours - _WARMEST_HOUR) / 24.0)
+        if count == 1:
+            diurnal[:] = 0.0  # the only value of a day is its mean
         value = truth.temp_c[row, column][:, None] + diurnal[None, :]
         value += rng.normal(0.0, _READING_SD_C, value.shape)
         kept = (column[:, None] < last_column) | (hours <= _HOURS_READ_ON_THE_LAST_DAY)[None, :]

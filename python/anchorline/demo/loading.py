@@ -49,6 +49,7 @@ def load_farm(
     as_of: date,
     seed: int = 1,
     readings: bool = True,
+    readings_per_day: int | None = None,
     progress: Progress | None = None,
     replace: bool = False,
     ops_schema: str = ops.OPS_SCHEMA,
@@ -59,12 +60,15 @@ def load_farm(
     data. From one batch on, a small one with bad rows joins them, from two on a MIXED one;
     a farm of fewer than eight may lack special cases. `batches=0` makes empty tables.
     The same parameters make the same farm to the byte; the first batches of a larger farm
-    are not those of a smaller one.
+    are not those of a smaller one. `readings_per_day` is what each sensor measures, once an
+    hour at most; without it sensors measure four or six times, with 1 the mean of the day.
 
     Everything happens in one transaction. A schema that holds other rows is refused, the
     same farm is left as it is, another demo farm is replaced where `replace` says so.
     """
-    parameters = FarmParameters(raw_schema, batches, as_of, seed, readings, FARM_VERSION)
+    parameters = FarmParameters(
+        raw_schema, batches, as_of, seed, readings, FARM_VERSION, readings_per_day
+    )
     _check(parameters)
     with conn.transaction(), _utc(conn):
         if not _is_needed(conn, parameters, replace=replace):
@@ -103,6 +107,10 @@ def _check(parameters: FarmParameters) -> None:
         )
     if parameters.seed < 0:
         raise AnchorlineError(f"The seed is {parameters.seed}. Choose 0 or a positive number.")
+    if parameters.readings_per_day is not None and not 1 <= parameters.readings_per_day <= 24:
+        raise AnchorlineError(
+            f"{parameters.readings_per_day} readings a day were asked for. Choose from 1 to 24."
+        )
     if not date(1980, 1, 1) <= parameters.as_of <= date(2200, 1, 1):
         raise AnchorlineError(
             f"The farm was to end on {parameters.as_of}. Choose a day from 1980 to 2199."

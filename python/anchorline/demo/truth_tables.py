@@ -56,6 +56,7 @@ TRUTH_TYPES: Final[Mapping[str, Mapping[str, str]]] = {
         "seed": "bigint",
         "has_readings": "boolean",
         "farm_version": "integer",
+        "readings_per_day": "integer",
     },
 }
 
@@ -79,11 +80,15 @@ class FarmParameters:
     seed: int
     readings: bool
     farm_version: int
+    readings_per_day: int | None = None
+    """Of each sensor; None: four or six, as sensors differ."""
 
     def describe(self) -> str:
         """Return the parameters as a person reads them."""
         noun = "batch" if self.batches == 1 else "batches"
         readings = "" if self.readings else ", without readings"
+        if self.readings and self.readings_per_day is not None:
+            readings = f", readings per day: {self.readings_per_day}"
         return (
             f"{self.batches} {noun} as of {self.as_of} with seed {self.seed}{readings}, "
             f"in schema {self.raw_schema}"
@@ -121,8 +126,8 @@ def finish_truth_tables(conn: Connection, parameters: FarmParameters) -> None:
         conn.execute(sql.SQL("analyze {}").format(name))
     conn.execute(
         sql.SQL(
-            "insert into {} (raw_schema, batches, as_of_date, seed, has_readings, farm_version) "
-            "values (%s, %s, %s, %s, %s, %s)"
+            "insert into {} (raw_schema, batches, as_of_date, seed, has_readings, farm_version, "
+            "readings_per_day) values (%s, %s, %s, %s, %s, %s, %s)"
         ).format(sql.Identifier(TRUTH_SCHEMA, "farm")),
         (
             parameters.raw_schema,
@@ -131,6 +136,7 @@ def finish_truth_tables(conn: Connection, parameters: FarmParameters) -> None:
             parameters.seed,
             parameters.readings,
             parameters.farm_version,
+            parameters.readings_per_day,
         ),
     )
 
@@ -142,7 +148,9 @@ def loaded_farm(conn: Connection) -> FarmParameters | None:
         return None
     row = conn.execute(
         sql.SQL(
-            "select raw_schema, batches, as_of_date, seed, has_readings, farm_version from {}"
+            # an older farm's table has no column readings_per_day
+            "select raw_schema, batches, as_of_date, seed, has_readings, farm_version, "
+            "(to_jsonb(farm) ->> 'readings_per_day')::integer from {} as farm"
         ).format(sql.Identifier(TRUTH_SCHEMA, "farm"))
     ).fetchone()
     return None if row is None else FarmParameters(*row)

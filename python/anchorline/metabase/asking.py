@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from anchorline.errors import AnchorlineError
 from anchorline.metabase.dashboards import Question
 
 Chosen = Mapping[str, Any]
@@ -29,13 +30,17 @@ def as_asked(question: Question, schema: str, chosen: Chosen) -> str:
 
     def optional(found: re.Match[str]) -> str:
         names = _PLACE.findall(found[1])
-        assert names, f"{question.key}: Metabase wants a filter between brackets: {found[0]}"
+        if not names:
+            raise AnchorlineError(
+                f"{question.key}: Metabase wants a filter between brackets: {found[0]}"
+            )
         return found[1] if all(name in values for name in names) else ""
 
     def place(found: re.Match[str]) -> str:
         name = found[1]
         if name not in question.fields:
-            assert name in values, f"{question.key}: {name} has no value"
+            if name not in values:
+                raise AnchorlineError(f"{question.key}: {name} has no value")
             return sql.Literal(values[name]).as_string(None)
         if name not in values:
             return "1 = 1"
@@ -47,6 +52,6 @@ def as_asked(question: Question, schema: str, chosen: Chosen) -> str:
         return f"({column} IN ({words}))"
 
     query = _OPTIONAL.sub(optional, question.query)
-    assert "[[" not in query, f"{question.key}: brackets within brackets"
-    assert "]]" not in query, f"{question.key}: brackets within brackets"
+    if "[[" in query or "]]" in query:
+        raise AnchorlineError(f"{question.key}: brackets within brackets")
     return _PLACE.sub(place, query)

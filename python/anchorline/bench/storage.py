@@ -13,8 +13,14 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from anchorline.bench import build_models, load, pg_variables, scratch_database
-from anchorline.bench_refresh import environment
+from anchorline.bench.building import run_build
+from anchorline.bench.scratch import (
+    FarmSize,
+    environment,
+    load,
+    pg_variables,
+    scratch_database,
+)
 from anchorline.refresh.session import RefreshSession
 
 Connection = psycopg.Connection[Any]
@@ -45,10 +51,9 @@ def measure_storage(
     server: Connection,
     connection_parameters: Mapping[str, Any],
     *,
-    batches: int,
+    size: FarmSize,
     as_of: date,
     seed: int,
-    readings: bool,
     tell: Callable[[str], None],
 ) -> list[StorageTime]:
     """Build and refresh one farm on plain PostgreSQL, then with TimescaleDB, on one server.
@@ -62,8 +67,8 @@ def measure_storage(
             if extends:
                 with psycopg.connect(**parameters, autocommit=True) as connection:
                     connection.execute("create extension timescaledb")
-            tell(f"{name}: loading a farm of {batches} batches")
-            load(parameters, batches, as_of, seed, readings)
+            tell(f"{name}: loading a farm of {size.batches} batches")
+            load(parameters, size, as_of, seed)
             measured.append(_measure(name, parameters, as_of, tell))
     return measured
 
@@ -72,8 +77,10 @@ def _measure(
     name: str, parameters: Mapping[str, Any], as_of: date, tell: Callable[[str], None]
 ) -> StorageTime:
     tell(f"{name}: building the models")
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="anchorline-bench-") as folder:
-        build_seconds = build_models(parameters, as_of, Path(folder))
+        run_build(parameters, as_of, Path(folder), tests=False)
+    build_seconds = time.monotonic() - began
     with psycopg.connect(**parameters, autocommit=True) as connection:
         tell(f"{name}: measuring sizes")
         rows = _number(connection, "select count(*) from anchorline_marts.daily_assignment_states")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -13,6 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from anchorline.bench.scratch import Tell, environment, pg_variables
+from anchorline.bench.usage import Meter, Usage
 from anchorline.events.install import install, project_place
 from anchorline.refresh.run import RefreshOutcome
 from anchorline.refresh.session import RefreshSession
@@ -22,60 +21,50 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True)
 class RefreshTime:
-    """One refresh: what it was of, how long it took, and what it computed again.
-
-    `limit_seconds` is what it is meant to take on two idle cores; None: no limit.
-    """
+    """One refresh: what it was of, what it took, and what it computed again."""
 
     name: str
-    seconds: float
+    usage: Usage
     assignment_count: int
     row_count: int
-    limit_seconds: float | None = None
 
 
 def measure_refreshes(
-    pg_variables: Mapping[str, str], as_of: date, tell: Callable[[str], None]
+    parameters: Mapping[str, Any], as_of: date, meter: Meter, tell: Tell
 ) -> list[RefreshTime]:
-    """Refresh a built farm in the ways of an ordinary year; its records are changed for it.
-
-    `pg_variables` name the database, as the target `prod` reads them.
-    """
+    """Refresh a built farm in the ways of an ordinary year; its records are changed for it."""
     times: list[RefreshTime] = []
-    with environment(pg_variables), psycopg.connect(autocommit=True) as connection:
+    with (
+        environment(pg_variables(parameters)),
+        psycopg.connect(autocommit=True) as connection,
+    ):
         install(connection, project_place("prod"))
         session = RefreshSession("prod", variables={"as_of_date": as_of.isoformat()})
         session.prepare()
 
-        def measure(
-            name: str, refresh: Callable[[], RefreshOutcome | None], limit: float | None = None
-        ) -> None:
+        def measure(name: str, refresh: Callable[[], RefreshOutcome | None]) -> None:
             tell(f"Refreshing: {name}")
-            began = time.monotonic()
-            outcome = refresh()
-            seconds = time.monotonic() - began
+            with meter.phase() as usage:
+                outcome = refresh()
             times.append(
                 RefreshTime(
                     name,
-                    seconds,
+                    usage,
                     outcome.changes.assignment_count if outcome else 0,
                     outcome.row_count if outcome else 0,
-                    limit,
                 )
             )
 
         try:
-            session.refresh(scan=True)  # the triggers' first one, and the views'
-            measure("full", lambda: session.refresh(full=True))
+            measure("first scan, with new triggers", lambda: session.refresh(scan=True))
             measure("scan, nothing changed", lambda: session.refresh(scan=True))
-            times[-1] = _with_limit(times[-1], times[-2].seconds / 2)
-            measure("events, nothing changed", session.refresh, 8)
+            measure("events, nothing changed", session.refresh)
             _new_sample(connection, as_of)
-            measure("events, one new sample", session.refresh, 3)
+            measure("events, one new sample", session.refresh)
             _new_sample(connection, as_of - timedelta(days=300))
             measure("events, a sample of 300 days ago", session.refresh)
             _new_sample(connection, as_of)
-            measure("events, another new sample", session.refresh, 3)
+            measure("events, another new sample", session.refresh)
         finally:
             session.close()
         tomorrow = as_of + timedelta(days=1)
@@ -83,16 +72,10 @@ def measure_refreshes(
         session = RefreshSession("prod", variables={"as_of_date": tomorrow.isoformat()})
         session.prepare()
         try:
-            measure("events, one new day of all that hold fish", session.refresh, 20)
+            measure("events, one new day of all that hold fish", session.refresh)
         finally:
             session.close()
     return times
-
-
-def _with_limit(measured: RefreshTime, limit: float) -> RefreshTime:
-    return RefreshTime(
-        measured.name, measured.seconds, measured.assignment_count, measured.row_count, limit
-    )
 
 
 def _new_sample(connection: Connection, day: date) -> None:
@@ -153,18 +136,3 @@ def _new_day(connection: Connection, day: date) -> None:
         """,
         (day,),
     )
-
-
-@contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process's environment, and put them back at the end."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
