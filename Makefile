@@ -20,7 +20,7 @@ lint: ## ruff, mypy and sqlfluff
 	@$(UV) run --locked sh -c 'ruff format --check . && ruff check . || exit; \
 	  mypy & sqlfluff lint; linted=$$?; wait $$! && exit $$linted'
 
-bench: ## how fast the models build
+bench: ## how fast it is, measured on a small farm
 	@$(UV) run --locked anchorline bench
 
 mutants: ## change the SQL in one place at a time: does a check notice? (half an hour)

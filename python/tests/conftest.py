@@ -27,6 +27,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from anchorline import console
+from anchorline.bench.building import BuildWork, RowsRead, read_build
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
@@ -83,10 +84,16 @@ The first builds the demo farm; the next two need none, so that nobody waits unt
 """
 
 
+ON_THE_SMALL_DEMO = ("test_built_demo", "test_workload")
+"""Files that use the demo farm of two batches, built once."""
+
+
 def group(file: str) -> str:
     """Return the group of a test file: one process does it all, as its fixtures serve it whole."""
     name = Path(file).stem
-    return "farms" if name in ON_SMALL_FARMS else name
+    if name in ON_SMALL_FARMS:
+        return "farms"
+    return ON_THE_SMALL_DEMO[0] if name in ON_THE_SMALL_DEMO else name
 
 
 class ByGroup(LoadScopeScheduling):
@@ -306,6 +313,14 @@ class BuiltDemo:
     environment: dict[str, str]
 
 
+@dataclass(frozen=True)
+class SmallDemo(BuiltDemo):
+    """One whose build was watched: what it did, and how many rows each table has."""
+
+    work: BuildWork
+    row_counts: dict[str, int]
+
+
 @pytest.fixture(scope="session")
 def built_demo(
     server: EmbeddedServer, database_environment: Callable[[str], dict[str, str]]
@@ -320,7 +335,8 @@ def built_demo(
         if not folder.exists():
             folder.mkdir()
             _create_database(server, "demo", "template1")
-            _build(demo, batches=8, is_tested=True)
+            _load(demo, batches=8)
+            _build(demo, is_tested=True)
             _create_database(server, set_aside("demo"), "demo")
             (folder / "is_built").touch()
         assert (folder / "is_built").exists(), "the demo farm could not be built"
@@ -333,15 +349,22 @@ def small_demo(
     make_database: Callable[[], str],
     database_environment: Callable[[str], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> BuiltDemo:
+) -> SmallDemo:
     """A farm of two batches, built and not tested, whose database is set aside."""
     url, folder = make_database(), tmp_path_factory.mktemp("small")
     demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
-    _build(demo, batches=2, is_tested=False)
+    _load(demo, batches=2)
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows_read = RowsRead(connection)
+        _build(demo, is_tested=False)
+        work = read_build(folder / "target", folder / "logs", rows_read.by_table())
+        row_counts = dict(
+            connection.execute("select relname, n_live_tup from pg_stat_user_tables").fetchall()
+        )
     name = demo.environment["PGDATABASE"]
     with server.admin_connection() as connection:
         connection.execute(f"alter database {name} rename to {set_aside(name)}")
-    return demo
+    return SmallDemo(demo.url, demo.target_folder, demo.environment, work, row_counts)
 
 
 @pytest.fixture
@@ -376,11 +399,17 @@ def _artifacts(folder: Path) -> dict[str, str]:
     return {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
 
 
-def _build(demo: BuiltDemo, *, batches: int, is_tested: bool) -> None:
+def _load(demo: BuiltDemo, *, batches: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in demo.environment.items():
             patch.setenv(name, value)
         load_demo("prod", batches=batches, as_of=AS_OF, seed=1)
+
+
+def _build(demo: BuiltDemo, *, is_tested: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in demo.environment.items():
+            patch.setenv(name, value)
         dbt_build(
             "prod",
             variables={"as_of_date": AS_OF.isoformat()},

@@ -110,6 +110,24 @@ def test_farm_without_readings_is_else_the_same(small_farm: Connection, conn: Co
     assert {name for (name,) in missing} == READING_CASES
 
 
+def test_sensors_measure_as_often_as_is_asked(conn: Connection) -> None:
+    """Once a day it is the day's mean, and the rest of the farm is the same."""
+    load_farm(conn, batches=1, as_of=AS_OF, readings_per_day=1)
+    by_day = (
+        "select mode() within group (order by count) from (select count(*) as count "
+        "from environmental_environmentalreading "
+        "where sensor_id is not null group by container_id, reading_time::date) as days"
+    )
+    assert number(conn, by_day) == 1
+    known = loaded_farm(conn)
+    assert known is not None
+    assert known.readings_per_day == 1
+    with pytest.raises(AnchorlineError, match="another demo farm"):
+        load_farm(conn, batches=1, as_of=AS_OF)
+    load_farm(conn, batches=1, as_of=AS_OF, readings_per_day=12, replace=True)
+    assert number(conn, by_day) == 12
+
+
 def test_another_seed_makes_another_farm(small_farm: Connection, conn: Connection) -> None:
     load_farm(conn, **SMALL, readings=False, seed=2)
     assert digests(conn)["daily_states"] != digests(small_farm)["daily_states"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -37,14 +38,14 @@ class BuildWork:
     """What a build consisted of, whatever the machine's speed.
 
     `test_seconds` is the sum over all data tests, of both sessions; `statement_count` counts what
-    was sent to the server, `rows_read` what it read from tables and indexes for that.
+    was sent to the server, `rows_read` by table the rows that it read for that, by index or not.
     """
 
     models: list[ModelTime]
     test_count: int
     test_seconds: float
     statement_count: int
-    rows_read: int
+    rows_read: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -75,30 +76,57 @@ def run_build(
     )
 
 
-def read_build(connection: Connection, folder: Path) -> BuildWork:
-    """Return what the build that left its files in a folder consisted of.
-
-    What was read is counted since the database was made: by the build, if it was the first to.
-    """
-    results = json.loads((folder / "run_results.json").read_text(encoding="utf-8"))["results"]
+def read_build(target: Path, log: Path, rows_read: Mapping[str, int]) -> BuildWork:
+    """Return what the one build consisted of that left its results and its log in two folders."""
+    results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
     tests = [result for result in results if result["unique_id"].startswith("test.")]
-    log = (folder / "dbt.log").read_text(encoding="utf-8", errors="replace")
+    said = (log / "dbt.log").read_text(encoding="utf-8", errors="replace")
     return BuildWork(
         models=[_model_time(result) for result in results if _is_model(result)],
         test_count=len(tests),
         test_seconds=sum(result["execution_time"] for result in tests),
-        statement_count=log.count("SQL status: "),
-        rows_read=rows_read(connection),
+        statement_count=said.count("SQL status: "),
+        rows_read=rows_read,
     )
 
 
-def rows_read(connection: Connection) -> int:
-    """Return how many rows were read from the tables that there are, since they were made."""
-    row = connection.execute(
-        "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint "
-        "from pg_catalog.pg_stat_user_tables"
-    ).fetchone()
-    return int(row[0]) if row else 0
+class RowsRead:
+    """Counts the rows that others read from the tables of a database, from now on.
+
+    A session counts what it has read at its end at the latest: for up to 5 s that is waited for.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Note how many have been read until now."""
+        self._connection = connection
+        self._before = self._counts()
+
+    def by_table(self) -> dict[str, int]:
+        """Return the rows read since, by the names of the tables that there are; none left out."""
+        return {
+            name: count - self._before.get(key, 0)
+            for key, (name, count) in self._named_counts().items()
+        }
+
+    def _counts(self) -> dict[int, int]:
+        return {key: count for key, (_, count) in self._named_counts().items()}
+
+    def _named_counts(self) -> dict[int, tuple[str, int]]:
+        waited_until = time.monotonic() + 5
+        while (
+            time.monotonic() < waited_until
+            and self._connection.execute(
+                "select from pg_catalog.pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid() "
+                "and backend_type in ('client backend', 'parallel worker')"
+            ).fetchall()
+        ):
+            time.sleep(0.05)
+        rows = self._connection.execute(
+            "select relid, relname, seq_tup_read + coalesce(idx_tup_fetch, 0) "
+            "from pg_catalog.pg_stat_user_tables"
+        ).fetchall()
+        return {key: (name, int(count)) for key, name, count in rows}
 
 
 def compiled(folder: Path, model: str) -> str:

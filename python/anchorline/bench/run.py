@@ -20,6 +20,7 @@ import psycopg
 from anchorline.bench.building import (
     BuildWork,
     LayerSize,
+    RowsRead,
     compiled,
     layer_sizes,
     read_build,
@@ -128,10 +129,11 @@ def run_bench(
         report = BenchReport(_machine(server), farm, size.batches, loading)
         on_part(report)
         tell("Building: dbt build without unit tests")
-        with meter.phase() as report.build:
-            run_build(parameters, as_of, folder)
         with psycopg.connect(**parameters, autocommit=True) as connection:
-            report.work = read_build(connection, folder)
+            rows_read = RowsRead(connection)
+            with meter.phase() as report.build:
+                run_build(parameters, as_of, folder)
+            report.work = read_build(folder, folder, rows_read.by_table())
             report.sizes = layer_sizes(connection)
             on_part(report)
             for part in (part for part in PARTS if part in parts):

@@ -59,7 +59,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "anchorline.cli.metabase:metabase",
         "Put the dashboards on a Metabase server.",
     ),
-    "bench": ("anchorline.cli.bench:bench", "Measure how fast the models build."),
+    "bench": ("anchorline.cli.bench:bench", "Measure how fast anchorline is."),
 }
 
 
