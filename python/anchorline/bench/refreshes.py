@@ -30,10 +30,16 @@ class RefreshTime:
 
 
 def measure_refreshes(
-    parameters: Mapping[str, Any], as_of: date, meter: Meter, tell: Tell
-) -> list[RefreshTime]:
-    """Refresh a built farm in the ways of an ordinary year; its records are changed for it."""
-    times: list[RefreshTime] = []
+    parameters: Mapping[str, Any],
+    as_of: date,
+    meter: Meter,
+    tell: Tell,
+    on_refresh: Callable[[RefreshTime], object],
+) -> None:
+    """Refresh a built farm in the ways of an ordinary year; its records are changed for it.
+
+    `on_refresh` gets each refresh as soon as it is measured.
+    """
     with (
         environment(pg_variables(parameters)),
         psycopg.connect(autocommit=True) as connection,
@@ -46,7 +52,7 @@ def measure_refreshes(
             tell(f"Refreshing: {name}")
             with meter.phase() as usage:
                 outcome = refresh()
-            times.append(
+            on_refresh(
                 RefreshTime(
                     name,
                     usage,
@@ -57,7 +63,6 @@ def measure_refreshes(
 
         try:
             measure("first scan, with new triggers", lambda: session.refresh(scan=True))
-            measure("scan, nothing changed", lambda: session.refresh(scan=True))
             measure("events, nothing changed", session.refresh)
             _new_sample(connection, as_of)
             measure("events, one new sample", session.refresh)
@@ -65,6 +70,7 @@ def measure_refreshes(
             measure("events, a sample of 300 days ago", session.refresh)
             _new_sample(connection, as_of)
             measure("events, another new sample", session.refresh)
+            measure("scan, nothing changed", lambda: session.refresh(scan=True))
         finally:
             session.close()
         tomorrow = as_of + timedelta(days=1)
@@ -75,7 +81,6 @@ def measure_refreshes(
             measure("events, one new day of all that hold fish", session.refresh)
         finally:
             session.close()
-    return times
 
 
 def _new_sample(connection: Connection, day: date) -> None:

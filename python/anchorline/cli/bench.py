@@ -98,8 +98,8 @@ def bench(
     Loads a demo farm into a database of its own on the target's server, builds it, and measures:
     the build beside the least that it has to do (floor: the readings read once, the marts
     copied), the recursive engine beside writing its result and beside a loop in Python, the
-    questions of the dashboards, `validate` and `verify` (checks), and refreshes, with the memory
-    that each takes. Ratios survive a busy machine, seconds do not. The database is dropped at
+    questions of the dashboards, `validate`, `verify` and refreshes, with the memory that each
+    takes. Ratios survive a busy machine, seconds do not. The database is dropped at
     the end.
 
     \b
