@@ -1,11 +1,11 @@
-"""One small farm through the compiled models and through the reference, and what differs.
+"""Small farms through the compiled models and through the reference, and what differs.
 
 All in one transaction that is taken back: thousands of farms need one database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -26,7 +26,7 @@ from devtools.compiled_models import (
     replace_views,
     taken_back,
 )
-from devtools.random_farms import RandomFarm, insert_farm, random_farm
+from devtools.random_farms import RandomFarm, insert_farm, random_farm, side_by_side
 
 _FEATURES: Final = """
     select 'temperature ' || temp_source from {marts}.daily_assignment_states
@@ -141,10 +141,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 
 @dataclass(frozen=True)
 class FarmReport:
-    """What the comparison of one farm found.
+    """What a comparison found.
 
     `failures` counts the failing rows of the data tests that would stop a build: bad rows must
-    not. `features` is what the farm holds.
+    not. `features` is what the farms hold.
     """
 
     comparison: Comparison
@@ -229,7 +229,7 @@ def _table_lines(compared: TableComparison) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class FarmBench:
-    """A prepared database and a project compiled for one setting. One farm at a time.
+    """A prepared database and a project compiled for one setting.
 
     `filling` fills the models, each by its name; the session has it prepared, and the data tests
     as `failing`.
@@ -263,24 +263,35 @@ class FarmBench:
         """Draw a farm for the setting."""
         return random_farm(random, as_of=self.setting.as_of, power_law=self.setting.is_power_law)
 
-    def compare(self, farm: RandomFarm) -> FarmReport:
-        """Run the models and the reference on a farm, and leave the database as it was."""
+    def compare(self, *farms: RandomFarm) -> FarmReport:
+        """Run the models and the reference on farms, and leave the database as it was.
+
+        Most of what it costs is the same for one row and for thousands: farms that stand side by
+        side share it.
+        """
         with taken_back(self.connection):
-            insert_farm(self.connection, farm)
+            insert_farm(self.connection, _one_farm(farms))
             self.connection.execute(sql.SQL(";\n").join(self.filling.values()))
             _, comparison = verify(self.connection, TARGET, parameters=self.parameters)
             return FarmReport(comparison, self._failures(), self._features())
 
-    def smaller_failure(self, farm: RandomFarm) -> str:
-        """Make a farm that fails smaller, and say what differs and how to make it again.
+    def smaller_failure(self, *farms: RandomFarm) -> str:
+        """Make farms that fail smaller, and say what differs and how to make them again.
 
-        Told once per farm: Hypothesis runs a failing example again.
+        It is one farm alone, wherever one of them fails without its neighbours. Told once:
+        Hypothesis runs a failing example again.
         """
-        given = farm.literal()
+        together = _one_farm(farms)
+        given = together.literal()
         if given not in self._told:
-            kind = self.compare(farm).kind
-            farm = smaller_farm(farm, lambda other: bool(kind & self.compare(other).kind))
-            self._told[given] = f"{self.compare(farm).text()}\n{farm.literal()}"
+            kind = self.compare(together).kind
+
+            def still_fails(other: RandomFarm) -> bool:
+                return bool(kind & self.compare(other).kind)
+
+            alone = next(filter(still_fails, farms), together)
+            smaller = smaller_farm(alone, still_fails)
+            self._told[given] = f"{self.compare(smaller).text()}\n{smaller.literal()}"
         return self._told[given]
 
     def _failures(self) -> dict[str, int]:
@@ -295,6 +306,10 @@ class FarmBench:
             }
         )
         return frozenset(text for (text,) in self.connection.execute(query).fetchall())
+
+
+def _one_farm(farms: Sequence[RandomFarm]) -> RandomFarm:
+    return farms[0] if len(farms) == 1 else side_by_side(farms)
 
 
 def _data_tests_query(project: CompiledProject) -> sql.Composed:

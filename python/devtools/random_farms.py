@@ -4,6 +4,8 @@ A farm is drawn from a `random.Random`, so that a seed repeats it; Hypothesis dr
 with a `Random` of its own and makes a failing farm smaller. For its sake the plainest value of a
 choice stands first, and `_chance` says no where nothing is drawn.
 
+Farms may stand side by side in one database, as a run of all models on many costs hardly more.
+
 Most farms are well kept. In some, values are odd with a small probability: missing, negative, out
 of range, of the wrong batch, or naming what is not there.
 """
@@ -52,6 +54,7 @@ _STAGES: Final = (
 )
 _PARAMETERS: Final = "environmental_environmentalparameter"
 _MISSING: Final = 9999
+_NEWEST_CALIBRATION: Final = 9999
 _LONG_AGO: Final = date(1924, 2, 29)
 _FAR_AHEAD: Final = date(2124, 2, 29)
 _LONGEST_DAYS: Final = 60
@@ -82,6 +85,45 @@ def random_farm(random: Random, *, as_of: date, power_law: bool = False) -> Rand
     stops the run.
     """
     return _Drawing(random, as_of, power_law).farm()
+
+
+def side_by_side(farms: Sequence[RandomFarm]) -> RandomFarm:
+    """Put farms into one, each with ids of its own, so that none knows of its neighbours.
+
+    A calibration counts for the whole database: the newest of each farm becomes the newest of
+    all, with the factors that each has for its own stages and sites.
+    """
+    together: dict[str, list[Row]] = {}
+    calibrations: dict[int, Row] = {}
+    for number, farm in enumerate(farms):
+        own = renumbered(farm, len(farms), number).rows
+        newest = max((row["calibration_id"] for row in own.get("calibrations", ())), default=0)
+        for table, rows in own.items():
+            for row in rows:
+                if "calibration_id" in row:
+                    row["calibration_id"] += _NEWEST_CALIBRATION - newest
+            together.setdefault(table, []).extend(rows)
+    for row in together.get("calibrations", ()):
+        calibrations.setdefault(row["calibration_id"], row)
+    return RandomFarm({**together, "calibrations": list(calibrations.values())})
+
+
+def renumbered(farm: RandomFarm, factor: int, summand: int) -> RandomFarm:
+    """Give a farm other ids, in the same order; the numbers of its batches tell the farm."""
+
+    def value(column: str, given: Any) -> Any:
+        if given is None:
+            return None
+        if column == "id" or column.endswith("_id"):
+            return given * factor + summand
+        return f"{given} of farm {summand}" if column == "batch_number" else given
+
+    return RandomFarm(
+        {
+            table: [{column: value(column, given) for column, given in row.items()} for row in rows]
+            for table, rows in farm.rows.items()
+        }
+    )
 
 
 def insert_farm(connection: Connection, farm: RandomFarm, *, raw_schema: str = "public") -> None:

@@ -1,5 +1,6 @@
 """Small random farms: the compiled models and the reference say the same, to the fish.
 
+Farms are drawn for themselves and computed some at a time, side by side in one database.
 `pytest --farms 5000` draws as many instead of the few of every run, and other ones each time;
 `--hypothesis-seed` repeats such a run. A farm that fails is made smaller and printed as Python:
 give it a name in `test_regression_farms.py`.
@@ -7,11 +8,11 @@ give it a name in `test_regression_farms.py`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 import pytest
+from conftest import FARMS_PER_EXAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from devtools.farm_comparison import SETTINGS, FarmBench
 
 SEEDED_FARMS = 102
 """How many farms are drawn from the seeds 0, 1, ..., under one setting after the other."""
+SEEDED_SIDE_BY_SIDE = 17
+"""How many of them the models and the reference compute at once."""
 FEATURES = {
     "activity of a growth_sample",
     "activity of a health_sampling",
@@ -150,24 +153,27 @@ FEATURES = {
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-@given(random=st.randoms(use_true_random=False))
+@given(randoms=st.tuples(*[st.randoms(use_true_random=False)] * FARMS_PER_EXAMPLE))
 def test_models_and_reference_agree_on_any_farm(
-    farm_bench: Callable[[str], FarmBench], setting: str, random: Random
+    farm_bench: Callable[[str], FarmBench], setting: str, randoms: tuple[Random, ...]
 ) -> None:
     bench = farm_bench(setting)
-    farm = bench.random_farm(random)
-    report = bench.compare(farm)
-    assert report.agrees, bench.smaller_failure(farm)
+    farms = [bench.random_farm(random) for random in randoms]
+    report = bench.compare(*farms)
+    assert report.agrees, bench.smaller_failure(*farms)
 
 
 def test_random_farms_hold_every_case_of_the_growth_model(
     farm_bench: Callable[[str], FarmBench],
 ) -> None:
-    seen: Counter[str] = Counter()
-    for number in range(SEEDED_FARMS):
-        bench = farm_bench(list(SETTINGS)[number % len(SETTINGS)])
-        farm = bench.random_farm(Random(number))  # noqa: S311
-        report = bench.compare(farm)
-        assert report.agrees, bench.smaller_failure(farm)
-        seen.update(report.features)
-    assert sorted(FEATURES - set(seen)) == []
+    seen: set[str] = set()
+    for first, setting in enumerate(SETTINGS):
+        bench = farm_bench(setting)
+        seeds = range(first, SEEDED_FARMS, len(SETTINGS))
+        for start in range(0, len(seeds), SEEDED_SIDE_BY_SIDE):
+            numbers = seeds[start : start + SEEDED_SIDE_BY_SIDE]
+            farms = [bench.random_farm(Random(number)) for number in numbers]  # noqa: S311
+            report = bench.compare(*farms)
+            assert report.agrees, bench.smaller_failure(*farms)
+            seen |= report.features
+    assert sorted(FEATURES - seen) == []

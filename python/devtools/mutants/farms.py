@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Final
 
 from devtools.mutants.special_farms import special_farms
-from devtools.random_farms import RandomFarm, random_farm
+from devtools.random_farms import RandomFarm, random_farm, renumbered
 
 AS_OF: Final = date(2024, 3, 10)
 """The last day of the states: the farms' days hold a leap day."""
@@ -48,20 +48,4 @@ def _is_power_law(variables: Mapping[str, Any]) -> bool:
 
 def moved(farm: RandomFarm, number: int) -> RandomFarm:
     """Give a farm ids of its own, so that it knows nothing of its neighbours."""
-    return RandomFarm(
-        {
-            table: [
-                {column: _moved_value(column, value, number) for column, value in row.items()}
-                for row in rows
-            ]
-            for table, rows in farm.rows.items()
-        }
-    )
-
-
-def _moved_value(column: str, value: Any, number: int) -> Any:
-    if value is None:
-        return None
-    if column == "id" or column.endswith("_id"):
-        return value + number * IDS_PER_FARM
-    return f"{value} of farm {number}" if column == "batch_number" else value
+    return renumbered(farm, 1, number * IDS_PER_FARM)
