@@ -101,7 +101,9 @@ def engine(built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory) -> E
             str(dbt_program()),
             *("--quiet", "compile", "--target", "prod", "--select", "int_growth_states"),
             *("--project-dir", str(project), "--profiles-dir", str(project)),
+            # the project as the build has parsed it
             *("--vars", json.dumps({"as_of_date": AS_OF.isoformat()})),
+            *("--partial-parse-file-path", str(built_demo.target_folder / "partial_parse.msgpack")),
         ],
         check=True,
         stdout=subprocess.DEVNULL,
