@@ -6,7 +6,8 @@ with weekly_assignment_states as (
     {%- endif %}
 ),
 
-daily_assignment_states as (
+-- (Read twice: two scans cost less than to keep all days.)
+daily_assignment_states as not materialized (
     select * from {{ ref('daily_assignment_states') }}
     {%- if first_kept_day() is not none %}
     where {{ week_start_date('state_date') }} >= {{ first_kept_day() }}
