@@ -5,7 +5,8 @@
     meta={'examined_by': ['recorded_batch_id', 'recorded_assignment_id']},
 ) }}
 
-with assignments as (
+-- (Read several times, and yet not kept apart: the planner knows how few they are.)
+with assignments as not materialized (
     select * from {{ ref('int_assignments') }}
 ),
 

@@ -74,7 +74,7 @@ died as {{ 'materialized' if is_scoped() else 'not materialized' }} (
 ),
 
 -- Health records count only where there is no mortality event.
-used_deaths as not materialized (
+used_deaths as (
     select * from deaths where table_name = 'batch_mortalityevent'
 
     union all
