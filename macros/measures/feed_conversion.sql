@@ -5,7 +5,13 @@
 -#}
 {% macro observed_fcr(feed_kg, gain_kg) -%}
     case
-        when {{ feed_kg }} > 0 and {{ gain_kg }} > {{ var('min_gain_kg_for_fcr') }}
+        when {{ has_fcr(feed_kg, gain_kg) }}
             then least({{ feed_kg }} / {{ gain_kg }}, {{ var('fcr_cap') }})
     end
+{%- endmacro %}
+
+
+{#- Whether there is one. -#}
+{% macro has_fcr(feed_kg, gain_kg) -%}
+    {{ feed_kg }} > 0 and {{ gain_kg }} > {{ var('min_gain_kg_for_fcr') }}
 {%- endmacro %}

@@ -35,6 +35,7 @@ fed_and_grown as (
         growth_inputs.anchor_confidence,
         growth_inputs.planned_activity_id,
         growth_states.stayed_count + growth_states.arrived_count as start_count,
+        coalesce(growth_inputs.feed_kg, container_feed_shares.shared_feed_kg) is not null as is_fed,
         case
             when growth_inputs.feed_kg is null then container_feed_shares.shared_feed_kg
             else growth_inputs.feed_kg + coalesce(container_feed_shares.shared_feed_kg, 0)
@@ -56,20 +57,15 @@ fed_and_grown as (
             and growth_states.state_date = container_feed_shares.state_date
 ),
 
-converted as (
-    select
-        *,
-        case when feed_kg is null then 'none' else 'actual' end as feed_source,
-        {{ observed_fcr('feed_kg', 'gain_kg') }} as observed_fcr
-    from fed_and_grown
-),
-
+-- (Each expression is computed wherever it is named: the sources by the condition alone.)
 named as (
     select
         *,
-        case when observed_fcr is null then 'insufficient_data' else 'calculated' end
+        case when is_fed then 'actual' else 'none' end as feed_source,
+        {{ observed_fcr('feed_kg', 'gain_kg') }} as observed_fcr,
+        case when {{ has_fcr('feed_kg', 'gain_kg') }} then 'calculated' else 'insufficient_data' end
             as fcr_source
-    from converted
+    from fed_and_grown
 ),
 
 final as (
