@@ -27,13 +27,15 @@ fcr_bands as (
     select * from {{ ref('fcr_bands') }}
 ),
 
-fed as materialized (
+-- (With an offset the ratios are computed once, and not wherever they are named.)
+fed as (
     select
         *,
         ({{ observed_fcr('feed_kg', 'fcr_growth_kg') }})::numeric(8, 3) as economic_fcr,
         ({{ observed_fcr('feed_kg', '(fcr_growth_kg + mortality_biomass_kg)') }})
         ::numeric(8, 3) as biological_fcr
     from periods
+    offset 0
 ),
 
 final as (
