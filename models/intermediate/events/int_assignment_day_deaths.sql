@@ -6,7 +6,7 @@
         'examined_days': {'column': 'event_date', 'frame': 'assignments'},
     },
     indexes=[
-        {'columns': ['assignment_id']},
+        {'columns': ['assignment_id', 'event_date'], 'unique': true},
     ],
 ) }}
 
