@@ -19,27 +19,40 @@ assignments as (
     select * from {{ pending('int_assignments', 'assignments') }}
 ),
 
-daily_measures as (
-    select * from {{ pending('int_daily_measures', 'assignments') }}
+-- (Not int_daily_measures, where what is pending limits the states alone.)
+growth_states as (
+    select * from {{ pending('int_growth_states', 'assignments') }}
+),
+
+growth_inputs as (
+    select * from {{ pending('int_growth_inputs', 'assignments') }}
 ),
 
 accumulated as (
     select
-        assignment_id,
-        state_date,
-        weight_g,
-        modelled_weight_g,
-        sum(greatest(temp_c, 0)) over assignment_days as degree_days,
-        sum(arrived_count) over assignment_days as arrived_count,
-        max(case when anchor_type is not null then state_date end) over assignment_days
-            as last_anchor_date
-    from daily_measures
+        growth_states.assignment_id,
+        growth_states.state_date,
+        growth_states.weight_g,
+        growth_states.modelled_weight_g,
+        sum(greatest(growth_inputs.temp_c, 0)) over assignment_days as degree_days,
+        sum(growth_states.arrived_count) over assignment_days as arrived_count,
+        max(case when growth_inputs.anchor_type is not null then growth_states.state_date end)
+            over assignment_days as last_anchor_date
+    from growth_states
+    inner join growth_inputs
+        on
+            growth_states.assignment_id = growth_inputs.assignment_id
+            and growth_states.state_date = growth_inputs.state_date
     where
-        exists (
+        not growth_states.is_in_transit
+        and exists (
             select 1 from measurements
-            where measurements.assignment_id = daily_measures.assignment_id
+            where measurements.assignment_id = growth_states.assignment_id
         )
-    window assignment_days as (partition by assignment_id order by state_date)
+    window
+        assignment_days as (
+            partition by growth_states.assignment_id order by growth_states.state_date
+        )
 ),
 
 -- The model knows all fish before a move, not the large or small ones that were left behind.
