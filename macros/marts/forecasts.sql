@@ -16,6 +16,7 @@
                 array(select horizon_days from {{ ref('forecast_horizons') }})
             )
             {{ and_examined(['starts.batch_id']) }}
+            {{ and_examined(['days.batch_id']) }}
     ) as made
 {%- endmacro %}
 
