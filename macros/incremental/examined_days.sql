@@ -49,6 +49,12 @@ frames as (
     {{ batch_frames(examined_ids()['batch_id']) }}
 ),
 
+{%- if model.config.meta.examined_days.frame == 'inputs' %}
+other_anchors as (
+    {{ days_of_other_anchors(examined_ids()['batch_id']) }}
+),
+
+{% endif -%}
 found as (
     select
         batches.batch_id,
@@ -57,6 +63,12 @@ found as (
                 then least(
                     followed.as_of_date,
                     {{ as_of_date() }},
+                    {%- if model.config.meta.examined_days.frame == 'inputs' %}
+                    (
+                        select min(state_date) from other_anchors
+                        where other_anchors.batch_id = batches.batch_id
+                    ),
+                    {%- endif %}
                     (
                         select min({{ first_day_of_examination() }})
                         from {{ examinations }} as examinations
@@ -137,6 +149,7 @@ cross join current
         'assignments': of_records,
         'readings': of_readings,
         'inputs': 'least(' ~ of_records ~ ', ' ~ of_readings ~ ')',
+        'inputs_and_anchors': 'least(' ~ of_records ~ ', ' ~ of_readings ~ ')',
     }[model.config.meta.examined_days.frame]) -}}
 {%- endmacro %}
 
@@ -155,8 +168,10 @@ cross join current
 
   assignments  when who was where
   readings     nothing: temperatures follow from readings alone
-  inputs       who was where, from where to where fish moved, where they started, what they were
-               measured at, and the parameters by which they grow
+  inputs       who was where, from where to where fish moved, where they started, and the
+               parameters by which they grow; not what they were measured at, which stands on the
+               days themselves (days_of_other_anchors)
+  inputs_and_anchors  these, and what fish were measured at
 -#}
 {% macro batch_frames(batch_ids) -%}
     {%- set frame = model.config.meta.examined_days.frame -%}
@@ -190,11 +205,11 @@ cross join current
             {%- endif %}
         from {{ assignments }} as assignments
         where {{ condition }}
-        {%- if frame == 'inputs' %}
+        {%- if frame in ('inputs', 'inputs_and_anchors') %}
         {%- for name, key in {
             'int_stocking': 'assignment_id', 'int_day_arrivals': 'to_assignment_id',
             'int_day_departures': 'from_assignment_id', 'int_anchors': 'assignment_id'
-        }.items() %}
+        }.items() if name != 'int_anchors' or frame == 'inputs_and_anchors' %}
 
         union all
 
@@ -219,6 +234,49 @@ cross join current
         {%- endif %}
     ) as parts
     group by batch_id
+{%- endmacro %}
+
+
+{#-
+  A query for the days of some batches (an array literal) on which the model's rows hold another
+  anchor than there is now, or one too many or too few. Of anchors on other days no row tells:
+  which days there are, the frame says.
+-#}
+{% macro days_of_other_anchors(batch_ids) -%}
+    {%- set anchors = layer_relation('intermediate', 'int_anchors') -%}
+    select
+        stored.batch_id,
+        stored.state_date
+    from {{ this }} as stored
+    left join {{ anchors }} as anchors
+        on
+            stored.assignment_id = anchors.assignment_id
+            and stored.state_date = anchors.anchor_date
+    where
+        stored.batch_id = any('{{ batch_ids }}'::bigint[])
+        and stored.anchor_type is not null
+        and (
+            stored.anchor_type, stored.anchor_weight_g, stored.anchor_confidence,
+            stored.planned_activity_id
+        ) is distinct from (
+            anchors.anchor_type, anchors.weight_g, anchors.weight_confidence,
+            anchors.planned_activity_id
+        )
+
+    union all
+
+    select
+        stored.batch_id,
+        stored.state_date
+    from {{ anchors }} as anchors
+    inner join {{ this }} as stored
+        on
+            anchors.assignment_id = stored.assignment_id
+            and anchors.anchor_date = stored.state_date
+    where
+        anchors.assignment_id = any('{{ examined_ids()['assignment_id'] }}'::bigint[])
+        and stored.anchor_type is null
+        and not stored.is_in_transit
 {%- endmacro %}
 
 

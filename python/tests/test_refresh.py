@@ -241,6 +241,40 @@ def test_days_before_the_first_changed_record_are_left_alone(
     )
 
 
+def test_a_sample_leaves_the_inputs_of_earlier_days_alone(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    sample, assignment, batch, day = a_used_sample(connection, 60)
+    session.refresh(
+        batch_numbers=[one(connection, "select batch_number from batch_batch where id = %s", batch)]
+    )
+    transaction = one(connection, "select pg_current_xact_id()::text::bigint")
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    assert session.refresh() is not None
+    first_written, anchor = one(
+        connection,
+        """
+        select
+            min(state_date) filter (where xmin::text::bigint > %s),
+            max(anchor_weight_g) filter (where assignment_id = %s and state_date = %s)
+        from anchorline_intermediate.int_growth_inputs
+        where batch_id = %s
+        """,
+        transaction,
+        assignment,
+        day,
+        batch,
+    )
+    assert first_written == day
+    assert anchor == one(
+        connection,
+        "select avg_weight_g::double precision from batch_growthsample where id = %s",
+        sample,
+    )
+
+
 def test_new_readings_are_found_by_their_id(
     session: RefreshSession, connection: psycopg.Connection
 ) -> None:

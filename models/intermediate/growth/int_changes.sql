@@ -7,7 +7,7 @@
 -- (ops.announced_facts): from then on, the rows tell of them.
 {{ config(
     schema='ops',
-    meta={'appended': true, 'examined_days': {'frame': 'inputs'}},
+    meta={'appended': true, 'examined_days': {'frame': 'inputs_and_anchors'}},
     pre_hook="{{ hold_facts() }}",
     post_hook="{{ announce_facts() }}",
     indexes=[
