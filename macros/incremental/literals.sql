@@ -1,24 +1,42 @@
 {#-
-  What is pending, as literals: for each kind, the ids as an array and the first day from which each
-  kind of span is out of date. With a join alone the planner reads a whole table to find a few rows
-  of it, where more than eight tables are joined; and TimescaleDB decompresses every chunk.
+  The query of what is pending, one row: for each kind, the ids as an array, the least and the
+  greatest of them, and the first day from which each kind of span is out of date.
 -#}
-{% macro pending_literals() -%}
+{% macro select_pending() -%}
+select
+    {%- for by, id in pending_ids().items() %}
+    {{ by }}.*{{ ',' if not loop.last }}
+    {%- endfor %}
+from
+    {%- for by, id in pending_ids().items() %}
+    (
+        select
+            coalesce(array_agg({{ id }}), '{}')::text,
+            min({{ id }}),
+            max({{ id }})
+            {%- for since in pending_spans() -%}
+            , ({{ first_pending_day(since, 'min(from_date)') }})::text
+            {%- endfor %}
+        from pending_{{ by }}
+        where {{ id }} is not null
+    ) as {{ by }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{#-
+  What is pending, as literals: for each kind, what select_pending has found. With a join alone the
+  planner reads a whole table to find a few rows of it, where more than eight tables are joined; and
+  TimescaleDB decompresses every chunk.
+-#}
+{% macro pending_literals(found) -%}
     {%- set literals = {} -%}
-    {%- for by, id in pending_ids().items() -%}
-        {%- set days = [] -%}
-        {%- for since in pending_spans() -%}
-            {%- do days.append('(' ~ first_pending_day(since, 'min(from_date)') ~ ')::text') -%}
-        {%- endfor -%}
-        {%- set found = run_query(
-            "select coalesce(array_agg(" ~ id ~ "), '{}')::text, min(" ~ id ~ "), max(" ~ id ~ "), "
-            ~ days | join(', ') ~ " from pending_" ~ by ~ " where " ~ id ~ " is not null"
-        ).rows[0].values() -%}
+    {%- for by, own in zip(pending_ids(), found | batch(3 + pending_spans() | length)) -%}
         {%- do literals.update({by: {
-            'ids': found[0],
-            'first_id': found[1] or 0,
-            'last_id': found[2] or 0,
-            'from': dict(zip(pending_spans(), found[3:])),
+            'ids': own[0],
+            'first_id': own[1] or 0,
+            'last_id': own[2] or 0,
+            'from': dict(zip(pending_spans(), own[3:])),
         }}) -%}
     {%- endfor -%}
     {{- return(literals) -}}

@@ -7,30 +7,45 @@
 
 
 {#-
-  Finds, at the start of a model's transaction, what is pending for it: the temporary tables
-  pending_assignments (assignment_id, from_date) and pending_batches (batch_id, from_date), and
-  the number of the last change. When rules have changed since the model's last run, everything is.
+  The query of two numbers: the last change that the model has published, null where its rules were
+  others; and the last one that it can publish now, which is not beyond what the models have
+  followed that it is made from. By name: the model itself may read neither table.
 -#}
-{% macro find_pending(is_kept) -%}
+{% macro select_published() -%}
     {%- set published = ops_relation('published') -%}
-    {#- by name: the model itself may read neither -#}
+select
+    (
+        select change_id from {{ published }}
+        where
+            model_name = {{ sql_literal(this.name) }}
+            and rules = {{ sql_literal(rules_fingerprint()) }}
+    ),
+    least(
+        (select coalesce(max(change_id), 0) from {{ ops_relation('int_changes') }}),
+        (
+            select min(change_id) from {{ published }}
+            where model_name in ({{ sql_literals(published_ancestor_names() or ['']) }})
+        )
+    )
+{%- endmacro %}
+
+
+{#-
+  Finds, at the start of a model's transaction, what is pending for it, from the numbers of
+  select_published: the temporary tables pending_assignments (assignment_id, from_date) and
+  pending_batches (batch_id, from_date). When rules have changed since the model's last run,
+  everything is.
+-#}
+{% macro find_pending(is_kept, change_ids) -%}
+    {%- set published_id, last_change_id = change_ids -%}
+    {%- set is_all = published_id is none -%}
+    {%- set literals = {} -%}
     {%- set changes = ops_relation('int_changes') -%}
     {%- set assignments = layer_relation('intermediate', 'int_assignments') -%}
-    {%- set known = run_query(
-        "select change_id from " ~ published ~ " where model_name = " ~ sql_literal(this.name)
-        ~ " and rules = " ~ sql_literal(rules_fingerprint())
-    ) -%}
-    {%- set is_all = known.rows | length == 0 -%}
-    {#- not beyond what the models have followed that this one is made from -#}
-    {%- set last_change_id = run_query(
-        "select least((select coalesce(max(change_id), 0) from " ~ changes ~ "), ("
-        ~ "select min(change_id) from " ~ published
-        ~ " where model_name in (" ~ sql_literals(published_ancestor_names() or ['']) ~ ")))"
-    ).rows[0][0] -%}
     {%- if is_kept -%}
         {%- set conditions = "change_id <= " ~ last_change_id -%}
         {%- if not is_all -%}
-            {%- set conditions = conditions ~ " and change_id > " ~ known.rows[0][0] -%}
+            {%- set conditions = conditions ~ " and change_id > " ~ published_id -%}
         {%- endif -%}
         {%- if model.config.meta.get('published_by') == 'states' -%}
             {%- set conditions = conditions ~ " and recomputes_states" -%}
@@ -40,7 +55,7 @@
                 ~ "'::bigint[])" -%}
         {%- endif -%}
         {%- set all_days = "date '0001-01-01' as from_date" -%}
-        {% call statement('pending') -%}
+        {% call statement('pending', fetch_result=true) -%}
             create temporary table pending_assignments on commit drop as
             {%- if is_all %}
             select assignment_id, {{ all_days }} from {{ assignments }}
@@ -82,13 +97,17 @@
             {{ narrow_pending(model.config.meta.get('unchanged_by')) }};
             {%- endif %}
             analyze pending_assignments, pending_batches;
+            {{ select_pending() if not is_all }}
         {%- endcall %}
+        {%- if not is_all -%}
+            {%- set literals = pending_literals(load_result('pending').table.rows[0].values()) -%}
+        {%- endif -%}
     {%- endif -%}
     {{- return({
         'is_all': is_all,
         'is_kept': is_kept,
         'last_change_id': last_change_id,
-        'literals': pending_literals() if is_kept and not is_all else {},
+        'literals': literals,
     }) -}}
 {%- endmacro %}
 

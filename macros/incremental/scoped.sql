@@ -27,7 +27,6 @@
 -#}
 {% materialization incremental, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set existing = load_cached_relation(this) -%}
     {%- set meta = model.config.meta -%}
     {#- a big table with all rows anew is swapped: written in parallel, indexes last. Not a mart. -#}
     {%- set is_kept = is_scoped() and not (
@@ -35,8 +34,9 @@
         and model.config.schema != 'marts'
         and rows_at_start(target_relation) > 50000
     ) -%}
+    {%- set existing = none if is_kept else load_cached_relation(this) -%}
 
-    {%- if not is_kept and existing is not none and meta.get('appended') -%}
+    {%- if existing is not none and meta.get('appended') -%}
         {{ exceptions.raise_compiler_error(
             this ~ " is a log that is never rebuilt, and its columns are no longer those of the "
             ~ "model. Add or rename them by hand: alter table " ~ this ~ " ..."
@@ -53,30 +53,30 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% call statement('lock') -%}
+    {#- several statements at once, here and below: for each call dbt takes 2 ms -#}
+    {% call statement('lock', fetch_result=meta.get('published_by') is not none) -%}
         {#- compiling the queries costs more than it saves: they are long, and their rows few -#}
         select
             set_config('jit', 'off', true),
-            pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ this }}'))
+            pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ this }}'));
+        {{ select_published() if meta.get('published_by') }}
     {%- endcall %}
 
-    {%- set pending = find_pending(is_kept) if meta.get('published_by') else none -%}
+    {%- set pending = find_pending(is_kept, load_result('lock').table.rows[0].values())
+        if meta.get('published_by') else none -%}
 
     {%- if is_kept -%}
         {%- if meta.get('appended') and var('preview_changes', false) -%}
             {{- return(preview(target_relation)) -}}
         {%- endif -%}
-        {%- if wants_hypertable() -%}
-            {% call statement('limits') -%} {{ lift_decompression_limit() }} {%- endcall %}
-        {%- endif -%}
-        {% call statement('outdated') -%}
-            {{ with_literals(
-                delete_outdated(target_relation, meta, pending), (pending or {}).get('literals', {})
-            ) }}
-        {%- endcall %}
         {% call statement('main') -%}
-            {{ insert_rows(
-                target_relation, with_literals(sql, (pending or {}).get('literals', {}))
+            {%- if wants_hypertable() %}
+            {{ lift_decompression_limit() }};
+            {%- endif %}
+            {{ with_literals(
+                delete_outdated(target_relation, meta, pending)
+                ~ insert_rows(target_relation, sql),
+                (pending or {}).get('literals', {})
             ) }}
         {%- endcall %}
         {#- after a few batches the statistics hold; they cost more than the rest of the model -#}
@@ -187,6 +187,17 @@
     -%}
         {{- return(false) -}}
     {%- endif -%}
+    {%- set memory = run_memory() -%}
+    {%- set name = model.name ~ ' is scoped' -%}
+    {%- if name not in memory -%}
+        {%- do memory.update({name: keeps_table()}) -%}
+    {%- endif -%}
+    {{- return(memory[name]) -}}
+{%- endmacro %}
+
+
+{#- Whether the table that the run has found can be kept. -#}
+{% macro keeps_table() -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- if existing is none or existing.type != 'table' -%}
         {{- return(false) -}}
@@ -209,12 +220,11 @@
 {%- endmacro %}
 
 
-{#- The statement that removes the rows which the model's query is about to give anew. -#}
+{#- The statement that removes the rows which the model's query is about to give anew; none of a log. -#}
 {% macro delete_outdated(relation, meta, pending) -%}
     {%- if meta.get('appended') -%}
-        select 1
     {%- elif meta.get('published_by') -%}
-        {{ delete_pending(relation, meta.get('published_by'), pending) }}
+        {{ delete_pending(relation, meta.get('published_by'), pending) }};
     {%- elif not replaces_all(meta) -%}
         delete from {{ relation }}
         where
@@ -224,12 +234,12 @@
             {%- endif %}
             {%- if meta.get('examined_days') and not meta.get('appended') %}
             {{ and_examined_days(meta.get('examined_days').column, meta.get('examined_by')) }}
-            {%- endif %}
+            {%- endif %};
     {%- elif model.config.schema == 'marts' -%}
         {#- readers of a mart neither wait nor see it empty -#}
-        delete from {{ relation }}
+        delete from {{ relation }};
     {%- else -%}
-        truncate {{ relation }}
+        truncate {{ relation }};
     {%- endif -%}
 {%- endmacro %}
 

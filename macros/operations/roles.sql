@@ -19,6 +19,11 @@
             var('role_prefix') ~ role if role in ('runner', 'reader', 'writer', 'owner') else role
         ) -%}
     {%- endfor -%}
+    {%- set memory = run_memory() -%}
+    {%- set key = 'roles in ' ~ schema_name ~ ': ' ~ names | join(', ') -%}
+    {%- if key in memory -%}
+        {{ return(memory[key]) }}
+    {%- endif -%}
     {%- set query -%}
         select roles.rolname as role_name
         from pg_catalog.pg_namespace as schemas
@@ -30,7 +35,8 @@
             and roles.rolname in ({{ sql_literals(names) }})
         order by roles.rolname
     {%- endset -%}
-    {{ return(run_query(query).rows | map(attribute='role_name') | list) }}
+    {%- do memory.update({key: run_query(query).rows | map(attribute='role_name') | list}) -%}
+    {{ return(memory[key]) }}
 {%- endmacro %}
 
 

@@ -104,6 +104,6 @@ select
 {# Values as a comma-separated list of SQL string literals. #}
 {% macro sql_literals(values) -%}
     {%- for value in values -%}
-        {{ sql_literal(value) }}{{ ', ' if not loop.last }}
+        '{{ value | string | replace("'", "''") }}'{{ ', ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
