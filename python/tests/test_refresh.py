@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg2  # type: ignore[import-untyped]
 import pytest
 from conftest import AS_OF, BuiltDemo
 from psycopg import sql
@@ -273,6 +274,30 @@ def test_a_sample_leaves_the_inputs_of_earlier_days_alone(
         "select avg_weight_g::double precision from batch_growthsample where id = %s",
         sample,
     )
+
+
+def test_connections_are_kept_from_model_to_model(
+    session: RefreshSession, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, *_ = a_used_sample(connection, 60)
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    opened: list[str] = []
+    connect = psycopg2.connect
+
+    def count_and_connect(**parameters: Any) -> Any:
+        opened.append(parameters["dbname"])
+        return connect(**parameters)
+
+    ended: list[str] = []
+    monkeypatch.setattr(psycopg2, "connect", count_and_connect)
+    monkeypatch.setattr(
+        session._refresher, "_on_node", lambda name, done, total: ended.append(name)
+    )
+    assert session.refresh() is not None
+    assert len(ended) > 50
+    assert 0 < len(opened) < 20
 
 
 def test_new_readings_are_found_by_their_id(

@@ -200,12 +200,15 @@ class DbtProcess:
     def _make_runner(self, manifest: Any) -> Any:
         from dbt.cli.main import dbtRunner
 
+        from anchorline.refresh.lean_dbt import make_lean
+
+        make_lean(heard=frozenset(("NodeFinished", "ConcurrencyLine")))
         return dbtRunner(manifest=manifest, callbacks=[self._hear])
 
     def _globals(self) -> list[str]:
         return [
             *("--quiet", "--no-use-colors", "--no-write-json", "--no-send-anonymous-usage-stats"),
-            *("--log-level-file", "none"),
+            *("--log-level", "none", "--log-level-file", "none"),
         ]
 
     def _locations(self) -> list[str]:
