@@ -95,21 +95,13 @@ class DbtProcess:
             key=lambda node: str(node.name),
         )
 
-    def models_not_behind(self, tables: Collection[str]) -> set[str]:
-        """Return the models that read none of these source tables, nor read others that do."""
-        behind = {
-            source.unique_id
+    def selectors_behind(self, tables: Collection[str]) -> list[str]:
+        """Return dbt's selectors of all that is made from these source tables."""
+        return sorted(
+            f"source:{source.source_name}.{source.name}+"
             for source in self.manifest.sources.values()
             if source.identifier in tables
-        }
-        models = list(self.nodes("model"))
-        found = -1
-        while found != len(behind):
-            found = len(behind)
-            behind.update(
-                node.unique_id for node in models if behind.intersection(node.depends_on.nodes)
-            )
-        return {node.name for node in models if node.unique_id not in behind}
+        )
 
     def views_fingerprint(self) -> str:
         """Return a fingerprint of what a refresh need not build again: views, seeds, all models.
