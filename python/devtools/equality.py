@@ -142,7 +142,7 @@ class Project:
 
     def model_names(self) -> list[str]:
         """All models that are tables, parents first."""
-        manifest = self._manifest("prod")
+        manifest = self.manifest("prod")
         nodes = {
             key: node
             for key, node in manifest.nodes.items()
@@ -165,7 +165,7 @@ class Project:
 
     def dbt(self, target: str, *arguments: str, variables: Mapping[str, Any] | None = None) -> None:
         """Run dbt; raise DbtFailedError where something fails."""
-        runner = dbtRunner(manifest=self._manifest(target))
+        runner = dbtRunner(manifest=self.manifest(target))
         result = runner.invoke(
             [
                 *_FLAGS,
@@ -184,7 +184,8 @@ class Project:
             ]
             raise DbtFailedError(f"dbt {' '.join(arguments)}: {result.exception or failed}")
 
-    def _manifest(self, target: str) -> Any:
+    def manifest(self, target: str) -> Any:
+        """Return the project as dbt reads it for a target."""
         key = (self.version, target)
         if key not in self.manifests:
             result = dbtRunner().invoke(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -248,8 +249,13 @@ def test_what_is_easily_missed_is_found(trial: Trial) -> None:
             feeding_date=day,
             amount_kg=-1,
         )
+        # a name that stands in rows of models behind the changes
+        editor.update("batch_batch", batch, batch_number="RENAMED")
 
     edit = trial.edit(first_edits)
+    # another run follows the changes as soon as they are there, before their own run does
+    trial.project.dbt("prod", "run", "--select", "+int_changes", variables=limited_to([edit]))
+    trial.project.dbt("prod", "run", "--select", "int_changes+", "--exclude", "int_changes")
     trial.project.dbt("prod", "run", "--select", equality.MODELS, variables=limited_to([edit]))
     trial.project.dbt(
         "prod",
@@ -268,6 +274,27 @@ def test_what_is_easily_missed_is_found(trial: Trial) -> None:
     trial.project.dbt("prod", "run", "--select", "daily_assignment_states")
     trial.project.dbt("prod", "run", "--select", equality.MODELS, variables=limits)
     assert trial.check(), what_was_done(trial)
+
+
+def test_what_follows_changes_is_made_from_tables_that_are_made_before_them(
+    database: Database,
+) -> None:
+    """Any run may follow a change as soon as it is there, not only the one that has found it."""
+    nodes = database.project.manifest("prod").nodes
+    models = {key: node for key, node in nodes.items() if node.resource_type == "model"}
+
+    @cache
+    def ancestors(key: str) -> frozenset[str]:
+        parents = frozenset(parent for parent in models[key].depends_on.nodes if parent in models)
+        return parents.union(*map(ancestors, parents))
+
+    changes = "model.anchorline.int_changes"
+    following = {key for key, node in models.items() if node.config.meta.get("published_by")}
+    tables = {key for key, node in models.items() if node.config.materialized == "incremental"}
+    read = frozenset().union(*map(ancestors, following)) & tables - following
+    made_later = read - ancestors(changes) - {changes}
+    assert len(read) > 20
+    assert made_later == {"model.anchorline.int_batch_days_before"}, "which reads changes itself"
 
 
 def test_a_row_changed_behind_the_models_backs_is_found(trial: Trial) -> None:

@@ -5,6 +5,9 @@
 -- What is stored is read by name and not by `ref`: it comes after this model, and is what the
 -- last run left. The facts that were compared are kept in the transaction that adds the rows
 -- (ops.announced_facts): from then on, the rows tell of them.
+--
+-- Any run may follow a change as soon as it is there, not only the one that has found it. What the
+-- models behind are made from is therefore made before: also what is not compared here.
 {{ config(
     schema='ops',
     meta={'appended': true, 'examined_days': {'frame': 'inputs_and_anchors'}},
@@ -15,6 +18,11 @@
         {'columns': ['assignment_id']},
     ],
 ) }}
+{%- if not execute or model.resource_type != 'unit_test' %}
+{%- set made_before = [
+    ref('int_growth_starts'), ref('batches'), ref('containers'), ref('lifecycle_stages')
+] %}
+{%- endif %}
 {%- set stored_states = stored_relation('intermediate', 'int_growth_states', 'input_hash') %}
 {%- set stored_facts = stored_relation('ops', 'announced_facts', 'facts_hash') %}
 {%- set stored_shares = stored_relation(

@@ -168,7 +168,8 @@ class Refresher:
                 )
             run = self._dbt.run(
                 "run",
-                *("--select", "+int_changes", "--exclude", "config.materialized:view"),
+                *("--select", "+int_changes"),
+                *("--exclude", "config.materialized:view", "path:models/marts"),
                 variables={**scope.variables(), "preview_changes": True},
                 on_node=self._on_node,
             )
