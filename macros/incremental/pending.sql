@@ -21,11 +21,13 @@ select
             and rules = {{ sql_literal(rules_fingerprint()) }}
     ),
     least(
-        (select coalesce(max(change_id), 0) from {{ ops_relation('int_changes') }}),
+        (select coalesce(max(change_id), 0) from {{ ops_relation('int_changes') }})
+        {%- if not is_one_of_several() %},
         (
             select min(change_id) from {{ published }}
             where model_name in ({{ sql_literals(published_ancestor_names() or ['']) }})
         )
+        {%- endif %}
     )
 {%- endmacro %}
 
@@ -42,6 +44,11 @@ select
     {%- set literals = {} -%}
     {%- set changes = ops_relation('int_changes') -%}
     {%- set assignments = layer_relation('intermediate', 'int_assignments') -%}
+    {%- if is_one_of_several() and (is_all or not is_kept) -%}
+        {{ exceptions.raise_compiler_error(
+            this ~ " must be made anew, by one run alone: it was built by other rules."
+        ) }}
+    {%- endif -%}
     {%- if is_kept -%}
         {%- set conditions = "change_id <= " ~ last_change_id -%}
         {%- if not is_all -%}
@@ -50,7 +57,9 @@ select
         {%- if model.config.meta.get('published_by') == 'states' -%}
             {%- set conditions = conditions ~ " and recomputes_states" -%}
         {%- endif -%}
-        {%- if is_limited() and not is_all -%}
+        {%- if is_one_of_several() -%}
+            {%- set conditions = conditions ~ " and " ~ is_kept_to('batch_id') -%}
+        {%- elif is_limited() and not is_all -%}
             {%- set conditions = conditions ~ " and batch_id <> all('" ~ held_batches()
                 ~ "'::bigint[])" -%}
         {%- endif -%}
@@ -264,9 +273,12 @@ select
 {%- endmacro %}
 
 
-{#- Notes, in the model's own transaction, up to which change it is up to date. -#}
+{#-
+  Notes, in the model's own transaction, up to which change it is up to date. One of several runs
+  does not: it has followed the changes of its own batches alone.
+-#}
 {% macro mark_published(pending) -%}
-    {%- if pending -%}
+    {%- if pending and not is_one_of_several() -%}
         {% call statement('published') -%}
             insert into {{ ops_relation('published') }} as published (
                 model_name, change_id, rules

@@ -23,7 +23,8 @@
   the column of days by which the table is a hypertable where TimescaleDB is installed.
 
   A lock on the model keeps two runs apart: the second one waits, and then reads what the first one
-  has left.
+  has left. Runs that keep to batches of their own (see several.sql) share it, where they replace
+  rows of pending changes.
 -#}
 {% materialization incremental, adapter='postgres' %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -32,6 +33,7 @@
     {%- set is_kept = is_scoped() and not (
         replaces_all(meta)
         and model.config.schema != 'marts'
+        and not is_one_of_several()
         and rows_at_start(target_relation) > 50000
     ) -%}
     {%- set existing = none if is_kept else load_cached_relation(this) -%}
@@ -58,7 +60,9 @@
         {#- compiling the queries costs more than it saves: they are long, and their rows few -#}
         select
             set_config('jit', 'off', true),
-            pg_advisory_xact_lock(hashtext('anchorline model'), hashtext('{{ this }}'));
+            pg_advisory_xact_lock
+            {{- '_shared' if is_one_of_several() and is_kept and meta.get('published_by') -}}
+            (hashtext('anchorline model'), hashtext('{{ this }}'));
         {{ select_published() if meta.get('published_by') }}
     {%- endcall %}
 
@@ -87,7 +91,10 @@
             {% call statement('policies') -%} {{ keep_policies(target_relation) }} {%- endcall %}
         {%- endif -%}
         {{ run_hooks(post_hooks, inside_transaction=True) }}
-        {%- do apply_grants(target_relation, config.get('grants'), should_revoke=False) -%}
+        {#- PostgreSQL lets no two sessions grant on one table at a time -#}
+        {%- if not is_one_of_several() -%}
+            {%- do apply_grants(target_relation, config.get('grants'), should_revoke=False) -%}
+        {%- endif -%}
         {%- do mark_published(pending) -%}
         {%- do mark_followed() -%}
         {{ adapter.commit() }}
@@ -235,8 +242,8 @@
             {%- if meta.get('examined_days') and not meta.get('appended') %}
             {{ and_examined_days(meta.get('examined_days').column, meta.get('examined_by')) }}
             {%- endif %};
-    {%- elif model.config.schema == 'marts' -%}
-        {#- readers of a mart neither wait nor see it empty -#}
+    {%- elif model.config.schema == 'marts' or is_one_of_several() -%}
+        {#- readers of a mart neither wait nor see it empty; nor do other runs -#}
         delete from {{ relation }};
     {%- else -%}
         truncate {{ relation }};

@@ -64,9 +64,13 @@
 {#-
   Whether a noted day has been published since, as a condition on rows of int_batch_days_before (as
   `days`) and ops.published (as `published`). Not while a change of the batch is still to come: a
-  run beside this one has found it, and its values before are among the days.
+  run beside this one has found it, and its values before are among the days. One of several runs
+  has published the days of its own batches before it asks.
 -#}
 {% macro is_published_since() -%}
+    {%- if is_one_of_several() -%}
+    {{ is_kept_to('days.batch_id') }}
+    {%- else -%}
     days.published_at < published.published_at
     and not exists (
         select 1 from {{ ref('int_changes') }} as coming
@@ -74,6 +78,7 @@
             coming.change_id > published.change_id
             and coming.batch_id = days.batch_id
     )
+    {%- endif -%}
 {%- endmacro %}
 
 

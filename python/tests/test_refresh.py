@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -25,6 +28,7 @@ from anchorline.refresh import RefreshBusyError, RefreshError, RefreshOutcome
 from anchorline.refresh.lock import is_refreshing, refresh_lock
 from anchorline.refresh.session import RefreshSession
 from anchorline.refresh.webhook import Webhook
+from devtools.equality import ABOUT_REFRESHES, LEFT_OUT
 
 VARIABLES = {"as_of_date": AS_OF.isoformat()}
 COMMAND = [sys.executable, "-m", "anchorline"]
@@ -48,7 +52,7 @@ def farm(
 @pytest.fixture(scope="module")
 def session(farm: str) -> Iterator[RefreshSession]:
     """A session whose dbt stays parsed; the first refresh has built what is new."""
-    session = RefreshSession("prod", variables=VARIABLES)
+    session = RefreshSession("prod", variables=VARIABLES, runners=2)
     session.refresh(scan=True)
     yield session
     session.close()
@@ -468,6 +472,240 @@ def test_a_poisoned_batch_stops_no_other_and_is_set_aside(
     assert outcome.changes.batch_ids
     assert one(connection, behind, poisoned) == 0
     assert one(connection, "select count(*) from anchorline_ops.event_failures") == 0
+
+
+@contextmanager
+def held(connection: psycopg.Connection, relation: str) -> Iterator[Callable[[int], None]]:
+    """Keep dbt from replacing a table; yields what waits until so many runs stand before it."""
+    database = one(connection, "select current_database()")
+    key = ".".join(f'"{name}"' for name in (database, *relation.split(".")))
+
+    def wait_for(count: int) -> None:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            if count == one(
+                connection,
+                """
+                select count(*) from pg_locks
+                where
+                    not granted
+                    and classid::bigint = hashtext('anchorline model')::bigint & 4294967295
+                    and objid::bigint = hashtext(%s)::bigint & 4294967295
+                """,
+                key,
+            ):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{count} runs have not come to {relation}")
+
+    lock = "(hashtext('anchorline model'), hashtext(%s))"
+    connection.execute("select pg_advisory_lock" + lock, (key,))
+    try:
+        yield wait_for
+    finally:
+        connection.execute("select pg_advisory_unlock" + lock, (key,))
+
+
+def refresh_beside(session: RefreshSession) -> Future[RefreshOutcome | None]:
+    """Refresh in a thread."""
+    executor = ThreadPoolExecutor(1)
+    refreshing = executor.submit(session.refresh, validate=False)
+    executor.shutdown(wait=False)
+    return refreshing
+
+
+def change_a_sample_of_each_lineage(connection: psycopg.Connection) -> None:
+    connection.execute(
+        """
+        update batch_growthsample set avg_weight_g = avg_weight_g + 1
+        where id in (
+            select max(anchors.record_id)
+            from anchorline_marts.weight_anchors as anchors
+            inner join anchorline_intermediate.int_lineages using (batch_id)
+            where anchors.anchor_type = 'growth_sample' and anchors.is_used
+            group by lineage_id
+        )
+        """
+    )
+
+
+def last_outcomes(connection: psycopg.Connection, count: int) -> list[tuple[str, set[int]]]:
+    rows = connection.execute(
+        """
+        select outcome, batch_ids from anchorline_ops.refresh_log
+        order by refresh_id desc limit %s
+        """,
+        (count,),
+    ).fetchall()
+    return [(outcome, set(batch_ids)) for outcome, batch_ids in reversed(rows)]
+
+
+def contents(connection: psycopg.Connection) -> dict[str, tuple[int, int]]:
+    """Return, for each table of the layers, the number of its rows and a sum of their hashes."""
+    tables = connection.execute(
+        """
+        select table_schema, table_name, array_agg(column_name::text order by ordinal_position)
+        from information_schema.columns
+        inner join information_schema.tables using (table_schema, table_name)
+        where
+            table_schema in ('anchorline_intermediate', 'anchorline_marts')
+            and table_type = 'BASE TABLE'
+            and table_name <> all(%s)
+            and column_name <> all(%s)
+        group by table_schema, table_name
+        """,
+        (list(ABOUT_REFRESHES), list(LEFT_OUT)),
+    ).fetchall()
+    assert len(tables) > 100
+    return {
+        table: one(
+            connection,
+            sql.SQL("select count(*), sum(hashtextextended(row({})::text, 0)) from {}").format(  # type: ignore[arg-type]
+                sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, table)
+            ),
+        )
+        for schema, table, columns in tables
+    }
+
+
+def assert_one_runner_gives_the_same(
+    session: RefreshSession, connection: psycopg.Connection, first_change: int
+) -> None:
+    """One runner that follows the same changes again leaves every row as several have made it."""
+    assert one(connection, "select count(*) from anchorline_ops.change_events") == 0
+    assert one(
+        connection,
+        "select min(change_id) = (select max(change_id) from anchorline_ops.int_changes) "
+        "from anchorline_ops.published",
+    )
+    by_several = contents(connection)
+    changed = one(
+        connection,
+        "select array_agg(distinct batch_id) from anchorline_ops.int_changes where change_id > %s",
+        first_change,
+    )
+    connection.execute("update anchorline_ops.published set change_id = %s", (first_change,))
+    numbers = connection.execute(
+        "select batch_number from batch_batch where id = any(%s)", (changed,)
+    ).fetchall()
+    session.refresh(batch_numbers=[number for (number,) in numbers], validate=False)
+    by_one = contents(connection)
+    assert {name for name in by_one if by_one[name] != by_several[name]} == set()
+
+
+LAST_CHANGE = "select max(change_id) from anchorline_ops.int_changes"
+
+
+def test_two_runners_do_at_once_what_one_does(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    before = one(connection, LAST_CHANGE)
+    change_a_sample_of_each_lineage(connection)
+    queued = one(connection, "select array_agg(batch_id) from anchorline_ops.change_events")
+    with held(connection, "anchorline_marts.daily_assignment_states") as wait_for:
+        refreshing = refresh_beside(session)
+        wait_for(2)
+    outcome = refreshing.result()
+    assert outcome is not None
+    (first, of_first), (second, of_second) = last_outcomes(connection, 2)
+    assert (first, second) == ("succeeded", "succeeded")
+    assert of_first
+    assert of_second
+    assert not of_first & of_second
+    assert of_first | of_second == set(queued) <= set(outcome.changes.batch_ids)
+    assert_one_runner_gives_the_same(session, connection, before)
+
+
+def test_the_share_of_a_killed_runner_is_done_by_one(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    before = one(connection, LAST_CHANGE)
+    change_a_sample_of_each_lineage(connection)
+    with held(connection, "anchorline_marts.weight_anchors") as wait_for:
+        refreshing = refresh_beside(session)
+        wait_for(2)
+        (runner,) = multiprocessing.active_children()
+        runner.kill()
+    assert refreshing.result() is not None
+    (first, _), (second, of_second), (again, of_again) = last_outcomes(connection, 3)
+    assert (first, second, again) == ("succeeded", "failed", "succeeded")
+    assert of_second == of_again
+    assert_one_runner_gives_the_same(session, connection, before)
+
+
+def test_lineages_that_are_joined_while_two_runners_refresh_them_come_out_right(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    before = one(connection, LAST_CHANGE)
+    source, dest, day, batches = one(
+        connection,
+        """
+        select
+            sources.assignment_id, dests.assignment_id,
+            greatest(sources.assignment_date, dests.assignment_date) + 2,
+            array[sources.batch_id, dests.batch_id]
+        from anchorline_intermediate.int_assignments as sources
+        inner join anchorline_intermediate.int_assignments as dests
+            on
+                sources.lifecycle_stage_id = dests.lifecycle_stage_id
+                and sources.assignment_date + 3 < dests.last_active_date
+                and dests.assignment_date + 3 < sources.last_active_date
+        inner join anchorline_intermediate.int_lineages as of_sources
+            on sources.batch_id = of_sources.batch_id
+        inner join anchorline_intermediate.int_lineages as of_dests
+            on dests.batch_id = of_dests.batch_id
+        where of_sources.lineage_id < of_dests.lineage_id
+        order by sources.assignment_id, dests.assignment_id
+        limit 1
+        """,
+    )
+    connection.execute(
+        "insert into anchorline_ops.change_events (batch_id, reason) "
+        "select unnest(%s::bigint[]), 'by hand'",
+        (batches,),
+    )
+    with held(connection, "anchorline_intermediate.int_transfer_actions_checked") as wait_for:
+        refreshing = refresh_beside(session)
+        wait_for(2)
+        connection.execute(
+            """
+            insert into batch_transferaction
+            select (
+                jsonb_populate_record(
+                    actions,
+                    jsonb_build_object(
+                        'id', (select max(id) + 1 from batch_transferaction),
+                        'action_number', 99,
+                        'source_assignment_id', %s::bigint,
+                        'dest_assignment_id', %s::bigint,
+                        'actual_execution_date', %s::date,
+                        'transferred_count', 7
+                    )
+                )
+            ).*
+            from batch_transferaction as actions
+            where status = 'COMPLETED' order by id limit 1
+            """,
+            (source, dest, day),
+        )
+    assert refreshing.result() is not None
+    outcomes = last_outcomes(connection, 3)
+    assert [outcome for outcome, _ in outcomes] == ["failed", "failed", "succeeded"]
+    assert "must be refreshed together" in one(
+        connection,
+        "select string_agg(error, '') from anchorline_ops.refresh_log where outcome = 'failed'",
+    )
+    session.refresh(validate=False)  # the transfer, which came after the queue had been read
+    assert (
+        one(
+            connection,
+            "select count(distinct lineage_id) from anchorline_intermediate.int_lineages "
+            "where batch_id = any(%s)",
+            batches,
+        )
+        == 1
+    )
+    assert_one_runner_gives_the_same(session, connection, before)
 
 
 def test_a_row_of_a_killed_refresh_is_closed(

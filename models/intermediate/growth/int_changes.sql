@@ -12,7 +12,7 @@
     schema='ops',
     meta={'appended': true, 'examined_days': {'frame': 'inputs_and_anchors'}},
     pre_hook="{{ hold_facts() }}",
-    post_hook="{{ announce_facts() }}",
+    post_hook=["{{ announce_facts() }}", "{{ raise_if_not_kept_to() }}"],
     indexes=[
         {'columns': ['change_id'], 'unique': true},
         {'columns': ['assignment_id']},

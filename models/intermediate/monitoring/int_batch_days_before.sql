@@ -33,7 +33,9 @@ replaced as (
         batch_id,
         min(from_date) as from_date
     from {{ ref('int_changes') }}
-    where change_id > coalesce((select published.change_id from published), 0)
+    where
+        change_id > coalesce((select published.change_id from published), 0)
+        and {{ is_kept_to('batch_id') }}
     group by batch_id
     {%- endif %}
 ),

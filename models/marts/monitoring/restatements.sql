@@ -102,7 +102,9 @@ explained as (
             changes.batch_id = scopes.batch_id
             and changes.change_id > scopes.published_change_id
             and changes.from_date <= scopes.last_published_date
+    {%- if not is_one_of_several() %}
     where changes.change_id <= (select published.change_id from published)
+    {%- endif %}
     group by changes.batch_id
 ),
 

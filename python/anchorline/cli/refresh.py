@@ -54,6 +54,14 @@ EXIT_INVALID: Final = 3
     metavar="SECONDS",
     help="Wait so long for another refresh to end.",
 )
+@click.option(
+    "--runners",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="So many processes at once, each with lineages of its own.",
+)
 @click.option("--no-validate", is_flag=True, help="Do not check what has changed.")
 @click.option("--vars", "variables", metavar="YAML", help="Vars for dbt, as on its command line.")
 @target_option
@@ -65,6 +73,7 @@ def refresh(
     full: bool,
     dry_run: bool,
     wait_seconds: int,
+    runners: int,
     no_validate: bool,
     variables: str | None,
     target: str,
@@ -80,6 +89,7 @@ def refresh(
       anchorline refresh                        what has changed since the last time
       anchorline refresh --batch FAR-2024-001   one batch, and all tied to it
       anchorline refresh --days 14              what was recorded for the last 14 days
+      anchorline refresh --runners 2            what has changed, by two processes
       anchorline refresh --scan                 everything, by comparison (each night)
       anchorline refresh --scan --dry-run       what that would compute again, and why
       anchorline refresh --full                 every table anew
@@ -114,6 +124,7 @@ def refresh(
         tell=console.say,
         on_node=_Progress(),
         validate=validation,
+        runners=runners,
     )
     with _terminated_like_interrupted():
         try:

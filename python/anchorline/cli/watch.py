@@ -62,6 +62,14 @@ from anchorline.errors import AnchorlineError
     metavar="URL",
     help="Called on failure, staleness and suspect anchors.  [env var: ANCHORLINE_WEBHOOK]",
 )
+@click.option(
+    "--runners",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="So many processes at once, each with lineages of its own.",
+)
 @click.option("--no-validate", is_flag=True, help="Do not check what has changed.")
 @click.option("--vars", "variables", metavar="YAML", help="Vars for dbt, as on its command line.")
 @click.option("--check", is_flag=True, help="Only say whether a watcher is alive; exit code 1: no.")
@@ -74,6 +82,7 @@ def watch(
     readings_every: float,
     stale_after: int,
     webhook: str | None,
+    runners: int,
     no_validate: bool,
     variables: str | None,
     check: bool,
@@ -112,7 +121,7 @@ def watch(
         time_zone=str(given.get("timezone") or project_variable("timezone", "UTC")),
     )
     validation = None if no_validate else ChangeValidation(target, variables=given)
-    session = RefreshSession(target, variables=given, validate=validation)
+    session = RefreshSession(target, variables=given, validate=validation, runners=runners)
     watcher = Watcher(
         session,
         options,

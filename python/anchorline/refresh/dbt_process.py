@@ -37,7 +37,8 @@ class DbtRun:
 class DbtProcess:
     """The project's dbt for one target, in this process.
 
-    `variables` are the vars of every run, as with `--vars`.
+    `variables` are the vars of every run, as with `--vars`; `manifest` is the project as another
+    process has parsed it.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class DbtProcess:
         *,
         variables: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        manifest: Any = None,
     ) -> None:
         self.target = target
         self.variables = dict(variables or {})
@@ -54,7 +56,7 @@ class DbtProcess:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._artifacts = self._artifacts_folder()
         self._runner: Any = None
-        self._manifest: Any = None
+        self._manifest: Any = manifest
         self._on_node: Callable[[str, int, int], None] | None = None
         self._done = 0
         self._total = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import psycopg
 from psycopg import Connection
 
 from anchorline import settings
+from anchorline.connection import connect
 from anchorline.errors import AnchorlineError
 from anchorline.refresh import log
 from anchorline.refresh.dbt_process import DbtProcess, DbtRun
@@ -37,6 +39,8 @@ class Scope:
     `batches`, the first day whose temperature readings are looked at again; None: of none.
     `days_since`: with `batches`, the day before which no record has changed; None: any may have.
     `tables`: with `batches`, the raw tables in which records have changed; None: any may have.
+    `keeps_to`: with `batches`, those that nothing ties to what others refresh at the same time;
+    None: nobody does.
     """
 
     mode: Mode
@@ -45,6 +49,7 @@ class Scope:
     readings_since: date | None = None
     days_since: date | None = None
     tables: tuple[str, ...] | None = None
+    keeps_to: tuple[int, ...] | None = None
 
     def variables(self) -> dict[str, Any]:
         """Return the vars that tell dbt so."""
@@ -55,6 +60,8 @@ class Scope:
             given["refresh_readings_since"] = self.readings_since.isoformat()
         if self.days_since is not None:
             given["refresh_days_since"] = self.days_since.isoformat()
+        if self.keeps_to is not None:
+            given["refresh_keeps_to"] = sorted(self.keeps_to)
         return given
 
 
@@ -67,8 +74,33 @@ class RefreshOutcome:
     row_count: int
     """Rows written into marts."""
     seconds: float
+    invocation_id: str = ""
+    """The run of dbt."""
     problems: tuple[str, ...] = field(default_factory=tuple)
     """What validation found wrong; the marts are published nevertheless."""
+
+
+def together(outcomes: Sequence[RefreshOutcome], seconds: float) -> RefreshOutcome:
+    """Return what refreshes of different batches have done as if it were one."""
+    last = outcomes[-1]
+    if len(outcomes) == 1:
+        return last
+    changes = [outcome.changes for outcome in outcomes]
+    reasons = Counter[str]()
+    for found in changes:
+        reasons.update(dict(found.reasons))
+    return replace(
+        last,
+        changes=Changes(
+            tuple(sorted({number for found in changes for number in found.assignment_ids})),
+            tuple(sorted({number for found in changes for number in found.batch_ids})),
+            min((found.from_date for found in changes if found.from_date), default=None),
+            tuple(reasons.most_common()),
+        ),
+        row_count=sum(outcome.row_count for outcome in outcomes),
+        seconds=seconds,
+        problems=tuple(problem for outcome in outcomes for problem in outcome.problems),
+    )
 
 
 Validate = Callable[[Connection, Changes], Sequence[str]]
@@ -83,11 +115,14 @@ class Refresher:
         *,
         variables: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        manifest: Any = None,
         tell: Callable[[str], None] = lambda text: None,
         on_node: Callable[[str, int, int], None] | None = None,
     ) -> None:
         self.target = settings.chosen_target(target)
-        self._dbt = DbtProcess(self.target, variables=variables, environment=environment)
+        self._dbt = DbtProcess(
+            self.target, variables=variables, environment=environment, manifest=manifest
+        )
         self._tell = tell
         self._on_node = on_node
 
@@ -98,6 +133,28 @@ class Refresher:
     def prepare(self) -> None:
         """Parse the project now rather than in the first refresh."""
         _ = self._dbt.manifest
+
+    def made_of(self) -> dict[str, Any]:
+        """Return what a refresher of another process is made of, so that it need not parse."""
+        return {
+            "target": self.target,
+            "variables": self._dbt.variables,
+            "manifest": self._dbt.manifest,
+        }
+
+    def publishing_models(self) -> list[str]:
+        """Return the names of the models that follow changes."""
+        return [
+            node.name
+            for node in self._dbt.nodes("model")
+            if node.config.meta.get("published_by") is not None
+        ]
+
+    def needs_views(self, connection: Connection) -> bool:
+        """Return whether the next refresh makes views anew, as after changed rules or each day."""
+        return self._dbt.views_fingerprint() != log.last_views_fingerprint(
+            connection, self.target
+        ) or self._swaps_a_table(connection)
 
     def refresh(
         self,
@@ -128,32 +185,23 @@ class Refresher:
                 batch_ids=scope.batch_ids if scope.mode == "batches" else None,
             )
             try:
-                outcome, fingerprint, invocation_id = self._run(connection, scope, started)
+                outcome, fingerprint = self._run(connection, scope, started)
                 if validate is not None and outcome.changes.assignment_count:
                     self._tell("Validating what has changed")
-                    outcome = RefreshOutcome(
-                        scope,
-                        outcome.changes,
-                        outcome.row_count,
-                        time.monotonic() - started,
-                        tuple(validate(connection, outcome.changes)),
+                    problems = tuple(validate(connection, outcome.changes))
+                    outcome = replace(
+                        outcome, seconds=time.monotonic() - started, problems=problems
                     )
             except BaseException as error:
-                self._note_failure(connection, refresh_id, error)
+                self.note_failure(connection, refresh_id, error)
                 raise
-            log.close_row(
-                connection,
-                self.target,
-                refresh_id,
-                outcome="invalid" if outcome.problems else "succeeded",
-                assignment_count=outcome.changes.assignment_count,
-                row_count=outcome.row_count,
-                from_date=outcome.changes.from_date,
-                invocation_id=invocation_id,
-                views_fingerprint=fingerprint,
-                error="\n".join(outcome.problems) or None,
-            )
+            self.note_outcome(connection, refresh_id, outcome, fingerprint)
             return outcome
+
+    def refresh_share(self, scope: Scope) -> RefreshOutcome:
+        """Refresh batches while others refresh others; the caller holds the lock and the log."""
+        with connect(self.target, autocommit=True) as connection:
+            return self._run(connection, scope, time.monotonic())[0]
 
     def preview(self, scope: Scope, *, wait_seconds: float = 0) -> Changes:
         """Return what a refresh of the scope would compute again, and why; no mart is touched.
@@ -186,13 +234,11 @@ class Refresher:
 
     def _run(
         self, connection: Connection, scope: Scope, started: float
-    ) -> tuple[RefreshOutcome, str | None, str]:
-        fingerprint = self._dbt.views_fingerprint()
-        with_views = (
-            scope.mode == "full"
-            or fingerprint != log.last_views_fingerprint(connection, self.target)
-            or self._swaps_a_table(connection)
-        )
+    ) -> tuple[RefreshOutcome, str | None]:
+        with_views = scope.mode == "full" or self.needs_views(connection)
+        fingerprint = self._dbt.views_fingerprint() if with_views else None
+        if with_views and scope.keeps_to is not None:
+            raise RefreshError("The views must be made anew first, by one runner alone.")
         # only models are left where neither seeds nor snapshots are looked at: dbt plans a `run` of
         # them in less time than a `build`
         command = "run" if scope.mode == "batches" and not with_views else "build"
@@ -228,8 +274,9 @@ class Refresher:
             log.read_changes(connection, self.target, run.invocation_id),
             sum(count for name, count in run.row_counts.items() if name in marts),
             time.monotonic() - started,
+            run.invocation_id,
         )
-        return outcome, fingerprint if with_views else None, run.invocation_id
+        return outcome, fingerprint
 
     def _check(self, run: DbtRun) -> None:
         if not run.succeeded:
@@ -272,7 +319,29 @@ class Refresher:
         present = {(schema, name): frozenset(columns) for schema, name, columns in rows}
         return any(present.get(relation) != columns for relation, columns in wanted.items())
 
-    def _note_failure(self, connection: Connection, refresh_id: int, error: BaseException) -> None:
+    def note_outcome(
+        self,
+        connection: Connection,
+        refresh_id: int,
+        outcome: RefreshOutcome,
+        views_fingerprint: str | None = None,
+    ) -> None:
+        """Close the row of a refresh that has come to its end."""
+        log.close_row(
+            connection,
+            self.target,
+            refresh_id,
+            outcome="invalid" if outcome.problems else "succeeded",
+            assignment_count=outcome.changes.assignment_count,
+            row_count=outcome.row_count,
+            from_date=outcome.changes.from_date,
+            invocation_id=outcome.invocation_id,
+            views_fingerprint=views_fingerprint,
+            error="\n".join(outcome.problems) or None,
+        )
+
+    def note_failure(self, connection: Connection, refresh_id: int, error: BaseException) -> None:
+        """Close the row of a refresh that has failed, or was interrupted."""
         outcome = "failed" if isinstance(error, Exception) else "interrupted"
         text = "\n".join(part for part in (str(error), getattr(error, "details", None)) if part)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -20,7 +21,15 @@ from anchorline.refresh import log
 from anchorline.refresh import scope as scopes
 from anchorline.refresh.lock import RefreshBusyError
 from anchorline.refresh.log import Changes
-from anchorline.refresh.run import Refresher, RefreshError, RefreshOutcome, Scope, Validate
+from anchorline.refresh.run import (
+    Refresher,
+    RefreshError,
+    RefreshOutcome,
+    Scope,
+    Validate,
+    together,
+)
+from anchorline.refresh.runners import Runners
 
 
 class RefreshSession:
@@ -34,6 +43,7 @@ class RefreshSession:
         tell: Callable[[str], None] = lambda text: None,
         on_node: Callable[[str, int, int], None] | None = None,
         validate: Validate | None = None,
+        runners: int = 1,
     ) -> None:
         self.target = settings.chosen_target(target)
         self.ops_schema = settings.layer_schema("ops", self.target)
@@ -48,9 +58,12 @@ class RefreshSession:
             tell=tell,
             on_node=on_node,
         )
+        self._runners = Runners(self._refresher, runners) if runners > 1 else None
 
     def close(self) -> None:
-        """Remove what dbt has left in its folder."""
+        """End other runners, and remove what dbt has left in its folder."""
+        if self._runners is not None:
+            self._runners.close()
         self._refresher.close()
 
     def prepare(self) -> None:
@@ -76,6 +89,7 @@ class RefreshSession:
             return self.refresh_entries(
                 scope, entries, wait_seconds=wait_seconds, validate=validate
             )
+        started = time.monotonic()
         outcomes: list[RefreshOutcome] = []
         failures: list[tuple[Scope, Exception]] = []
         self.refresh_queue(
@@ -94,7 +108,7 @@ class RefreshSession:
                     for scope, error in failures
                 ),
             )
-        return outcomes[-1]
+        return together(outcomes, time.monotonic() - started)
 
     def refresh_queue(
         self,
@@ -108,10 +122,16 @@ class RefreshSession:
     ) -> None:
         """Refresh queue entries together; where that fails, each alone: one stops no other.
 
+        Where there are several runners, they begin, and one does together what they have left.
         Raises RefreshBusyError, and what says that the database is gone; other errors are handed
         on, and the entry is marked as failed.
         """
-        waiting = [[*entries], *([entry] for entry in entries if len(entries) > 1)]
+        left = list(entries)
+        if self._runners is not None and not any(entry.is_scan for entry in left):
+            left = self._refresh_shares(
+                self._runners, left, on_outcome, wait_seconds=wait_seconds, validate=validate
+            )
+        waiting = [[*left], *([entry] for entry in left if len(left) > 1)] if left else []
         for some in waiting:
             if is_stopping():
                 return
@@ -138,6 +158,33 @@ class RefreshSession:
             on_outcome(outcome)
             if is_first_of_many:
                 return
+
+    def _refresh_shares(
+        self,
+        runners: Runners,
+        entries: Sequence[QueueEntry],
+        on_outcome: Callable[[RefreshOutcome], object],
+        *,
+        wait_seconds: float,
+        validate: bool,
+    ) -> list[QueueEntry]:
+        """Refresh queue entries by several runners; return those that are left for one."""
+        done: list[QueueEntry] = []
+        for share, outcome in runners.refresh(
+            entries,
+            self._changed_tables(),
+            wait_seconds=wait_seconds,
+            validate=self._validate if validate else None,
+        ):
+            if isinstance(outcome, RefreshOutcome):
+                with connect(self.target) as connection:
+                    queue.record_success(connection, self.ops_schema, share.entries)
+                done += share.entries
+                on_outcome(outcome)
+            else:
+                details = getattr(outcome, "details", None) or outcome
+                self._tell(f"One of several runners failed, one does its share again: {details}")
+        return [entry for entry in entries if entry not in done]
 
     def refresh_entries(
         self,

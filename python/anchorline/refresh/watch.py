@@ -83,6 +83,8 @@ class Watcher:
         self._state = "starting"
         self._readings_at = 0.0
         self._told_stale_at: datetime | None = None
+        self._followed: list[str] = []
+        """The runs of dbt of the last refresh."""
         self._next_scan = self._scan_after(datetime.now(self._zone))
 
     def stop(self) -> None:
@@ -144,6 +146,7 @@ class Watcher:
     def _refresh(self, entries: Sequence[QueueEntry]) -> None:
         """Refresh what is queued."""
         self._state = "refreshing"
+        self._followed.clear()
         try:
             self._session.refresh_queue(
                 entries,
@@ -158,6 +161,7 @@ class Watcher:
 
     def _succeed(self, outcome: RefreshOutcome) -> None:
         changes = outcome.changes
+        self._followed.append(outcome.invocation_id)
         self._tell(
             f"Refreshed ({outcome.scope.reason}): {changes.assignment_count} assignments of "
             f"{len(changes.batch_ids)} batches, {outcome.row_count:,} rows, "
@@ -231,11 +235,7 @@ class Watcher:
                 from {anchors} as anchors
                 inner join {changes} as changes using (assignment_id)
                 where
-                    changes.invocation_id = (
-                        select invocation_id from {log}
-                        where invocation_id is not null
-                        order by refresh_id desc limit 1
-                    )
+                    changes.invocation_id = any(%s)
                     and anchors.is_used
                     and anchors.anchor_date >= changes.from_date
                     and abs(anchors.residual_percent) > 30
@@ -246,8 +246,8 @@ class Watcher:
                     settings.layer_schema("marts", self._session.target), "weight_anchors"
                 ),
                 changes=log.ops_table(self._session.target, "int_changes"),
-                log=log.ops_table(self._session.target, "refresh_log"),
-            )
+            ),
+            (self._followed,),
         ).fetchall()
         for batch, container, day, weight, residual in rows:
             self._call(
