@@ -24,6 +24,7 @@ from psycopg import Connection, sql
 
 from anchorline import settings
 from anchorline.raw.schema import OLDER_COLUMNS, create_raw_tables
+from anchorline.refresh.lean_dbt import make_lean
 
 TARGET: Final = "prod"
 RAW_SCHEMA: Final = "public"
@@ -114,11 +115,12 @@ class Dbt:
     def _invoke(self, arguments: list[str], folder: Path) -> Any:
         project = str(settings.project_folder())
         command = [
-            *("--quiet", "--no-use-colors", "--log-level-file", "none"),
+            *("--quiet", "--no-use-colors", "--log-level", "none", "--log-level-file", "none"),
             *arguments,
             *("--target", TARGET, "--target-path", str(folder)),
             *("--project-dir", project, "--profiles-dir", project),
         ]
+        make_lean(heard=frozenset())
         with mock.patch.dict(os.environ, self._environment):
             done = dbtRunner(manifest=self._manifest).invoke(command)
         if not done.success:

@@ -38,6 +38,7 @@ from psycopg import sql
 from anchorline import settings
 from anchorline.events import queue
 from anchorline.events.install import install, project_place
+from anchorline.refresh.lean_dbt import make_lean
 from devtools.edits import Edit, Editor, loosen, thin_out
 
 Connection = psycopg.Connection[Any]
@@ -63,7 +64,7 @@ ABOUT_REFRESHES: Final = frozenset(
 
 _FLAGS: Final = (
     *("--quiet", "--no-use-colors", "--no-write-json", "--no-partial-parse"),
-    *("--log-level-file", "none", "--no-send-anonymous-usage-stats"),
+    *("--log-level", "none", "--log-level-file", "none", "--no-send-anonymous-usage-stats"),
 )
 _VARIABLES: Final[Mapping[str, Sequence[Any]]] = {
     "fcr_cap": (10, 2, 4),
@@ -165,6 +166,7 @@ class Project:
 
     def dbt(self, target: str, *arguments: str, variables: Mapping[str, Any] | None = None) -> None:
         """Run dbt; raise DbtFailedError where something fails."""
+        make_lean(heard=frozenset())
         runner = dbtRunner(manifest=self.manifest(target))
         result = runner.invoke(
             [
