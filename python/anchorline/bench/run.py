@@ -136,7 +136,7 @@ def run_bench(
         tell("Building: dbt build without unit tests")
         with psycopg.connect(**parameters, autocommit=True) as connection:
             rows_read = RowsRead(connection)
-            with meter.phase() as report.build:
+            with meter.phase(started_only=True) as report.build:
                 run_build(parameters, as_of, folder)
             report.work = read_build(folder, folder, rows_read.by_table())
             report.sizes = layer_sizes(connection)
@@ -152,7 +152,7 @@ def run_bench(
                 elif part == "questions":
                     report.questions = measure_questions(parameters, as_of)
                 elif part in ("validate", "verify"):
-                    with meter.phase() as report.checks[part]:
+                    with meter.phase(started_only=True) as report.checks[part]:
                         _check(part, parameters, as_of, folder)
                 else:
                     measure_refreshes(parameters, as_of, meter, tell, on_refresh)

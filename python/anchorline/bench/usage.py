@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -23,10 +23,10 @@ _GONE: Final = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 class Usage:
     """What was used from the beginning of a phase to its end.
 
-    Times in s, memory in bytes. The client is this process with those that it starts; memory is
-    the most that they, or the server's processes, held at one moment: of the server what is its
-    processes' own, `server_shared_bytes` beside it. What a server on another machine uses cannot
-    be seen from here: None.
+    Times in s, memory in bytes. The client is this process with those that it starts, or these
+    alone; memory is the most that they, or the server's processes, held at one moment: of the
+    server what is its processes' own, `server_shared_bytes` beside it. What a server on another
+    machine uses cannot be seen from here: None.
     """
 
     seconds: float = 0.0
@@ -47,12 +47,16 @@ class Meter:
         self._shared_bytes = _shared_bytes(connection)
 
     @contextmanager
-    def phase(self) -> Iterator[Usage]:
-        """Measure what happens in the block; the usage is complete at its end."""
+    def phase(self, *, started_only: bool = False) -> Iterator[Usage]:
+        """Measure what happens in the block; the usage is complete at its end.
+
+        With `started_only` the client's memory is that of the processes that it starts: what they
+        need by themselves.
+        """
         usage = Usage(server_shared_bytes=self._shared_bytes)
         client_before, server_before = self._client_cpu(), self._server_cpu()
         began = time.monotonic()
-        with _Sampler(self, usage):
+        with _Sampler(lambda: self._look(usage, started_only=started_only)):
             yield usage
         usage.seconds = time.monotonic() - began
         usage.client_cpu_seconds = self._client_cpu() - client_before
@@ -60,9 +64,10 @@ class Meter:
         if server_before is not None and server_after is not None:
             usage.server_cpu_seconds = server_after - server_before
 
-    def look(self, usage: Usage) -> None:
+    def _look(self, usage: Usage, *, started_only: bool) -> None:
         """Note the memory of this moment where it is the most so far."""
-        usage.client_bytes = max(usage.client_bytes, _held(self._of_client()))
+        clients = self._of_client()[1 if started_only else 0 :]
+        usage.client_bytes = max(usage.client_bytes, _held(clients))
         if self._server is not None:
             usage.server_bytes = max(usage.server_bytes or 0, _private(self._of_server()))
 
@@ -90,18 +95,18 @@ class Meter:
 class _Sampler:
     """Looks at memory until the block ends."""
 
-    def __init__(self, meter: Meter, usage: Usage) -> None:
-        self._meter, self._usage = meter, usage
+    def __init__(self, look: Callable[[], object]) -> None:
+        self._look = look
         self._is_over = Event()
         self._thread = Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
         while not self._is_over.wait(SECONDS_BETWEEN_SAMPLES):
             with suppress(*_GONE):
-                self._meter.look(self._usage)
+                self._look()
 
     def __enter__(self) -> Self:
-        self._meter.look(self._usage)
+        self._look()
         self._thread.start()
         return self
 
