@@ -1,6 +1,7 @@
 -- One row per container and day with temperature readings: their mean, and the readings out of
--- range. Both from one pass over the biggest table there is; where TimescaleDB aggregates it, only
--- over the days that are not aggregated as they are now.
+-- range. From two passes over the biggest table there is, one for the means and one for the few
+-- readings to be listed, for which else all would have to be sorted. Where TimescaleDB aggregates
+-- it, only over the days that are not aggregated as they are now.
 {{ config(
     meta={
         'examined_by': ['container_id'],
@@ -39,7 +40,7 @@ settled_days as (
 ),
 {%- endif %}
 
-readings as (
+readings as not materialized (
     select readings.* from {{ ref('stg_environmental_readings') }} as readings
     {%- if aggregate %}
     inner join stale_days
@@ -60,7 +61,7 @@ temperature_parameters as (
     where parameter_key = 'temperature'
 ),
 
-temperature_readings as (
+temperature_readings as not materialized (
     select
         readings.reading_id,
         readings.container_id,
@@ -76,21 +77,42 @@ temperature_readings as (
         )
         and readings.container_id is not null
         and readings.reading_date <= {{ as_of_date() }}
-        and readings.reading_date > '-infinity'
+        -- (of `> '-infinity'` beside it the planner would expect next to no rows)
+        and isfinite(readings.reading_date)
 ),
 
-final as (
+days as (
     select
         container_id,
         reading_date,
         avg(reading_value) filter (where is_plausible) as mean_temp_c,
-        count(*) filter (where is_plausible) as reading_count,
-        array_agg(reading_id order by reading_id) filter (where is_plausible is not true)
-            as rejected_reading_ids,
-        array_agg(reading_value order by reading_id) filter (where is_plausible is not true)
-            as rejected_values
+        count(*) filter (where is_plausible) as reading_count
     from temperature_readings
     group by container_id, reading_date
+),
+
+rejected as (
+    select
+        container_id,
+        reading_date,
+        array_agg(reading_id order by reading_id) as rejected_reading_ids,
+        array_agg(reading_value order by reading_id) as rejected_values
+    from temperature_readings
+    where is_plausible is not true
+    group by container_id, reading_date
+),
+
+final as (
+    select
+        days.container_id,
+        days.reading_date,
+        days.mean_temp_c,
+        days.reading_count,
+        rejected.rejected_reading_ids,
+        rejected.rejected_values
+    from days
+    left join rejected
+        on days.container_id = rejected.container_id and days.reading_date = rejected.reading_date
     {%- if aggregate %}
 
     union all
