@@ -105,8 +105,8 @@ def bench(
     \b
     Sizes:
       small   5 batches: two minutes
-      seed    145 batches, 18 million readings: a quarter of an hour
-      x3      435 batches, 54 million readings
+      seed    145 batches, 17 million readings: a quarter of an hour
+      x3      435 batches, 50 million readings
       x10     1,450 batches, one reading a day: two hours, 45 GB of disk
 
     \b
