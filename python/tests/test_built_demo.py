@@ -145,6 +145,66 @@ def test_docs_describe_every_model_and_column(built_demo: BuiltDemo, tmp_path: P
     assert undescribed == []
 
 
+WITHOUT_A_KEY = {
+    "int_active_days",
+    "int_daily_measures",
+    "int_production_periods",
+    "int_rejected_deaths",
+    "actual_daily_assignment_states",
+    "rejected_records",
+    "stg_calibrated_tgc",
+    "stg_environmental_readings",
+}
+"""Models whose rows nobody looks up by a key, or have that of the model they are made of."""
+
+
+def test_every_key_is_kept_by_a_unique_index_or_a_test(built_demo: BuiltDemo) -> None:
+    manifest = json.loads((built_demo.target_folder / "manifest.json").read_text("utf-8"))
+    nodes = manifest["nodes"].values()
+    tested = {
+        node["attached_node"].split(".")[-1]
+        for node in nodes
+        if node.get("attached_node")
+        and node["config"]["severity"] == "ERROR"
+        and node["test_metadata"]["kwargs"].get("unique")
+    }
+    without = {
+        node["name"]
+        for node in nodes
+        if node["resource_type"] in ("model", "seed", "snapshot")
+        and not any(index.get("unique") for index in node["config"].get("indexes") or ())
+    }
+    assert without - tested == WITHOUT_A_KEY
+
+
+@pytest.mark.parametrize(
+    ("spoiling", "failed"),
+    [
+        ("update {} set weight_confidence = null", "weight_confidence is null"),
+        ("update {} set weight_confidence = 2", "not weight_confidence between 0 and 1"),
+        ("update {} set anchor_type = 'guess'", "not anchor_type in ('growth_sample', "),
+        ("update {} set assignment_id = -assignment_id", "assignment_id not in int_assignments"),
+        ("insert into {} select * from {}", "assignment_id, anchor_date not unique"),
+    ],
+)
+def test_a_failed_row_says_what_does_not_hold(
+    built_demo: BuiltDemo, spoiling: str, failed: str
+) -> None:
+    results = json.loads((built_demo.target_folder / "run_results.json").read_text("utf-8"))
+    (query,) = (
+        result["compiled_code"]
+        for result in results["results"]
+        if ".rows_of_int_anchors." in result["unique_id"]
+    )
+    with psycopg.connect(built_demo.url) as connection:
+        assert connection.execute(query).fetchall() == []
+        connection.execute(spoiling.replace("{}", "anchorline_intermediate.int_anchors").encode())
+        found = connection.execute(query).fetchall()
+        connection.rollback()
+    assert found
+    assert all(rules[0].startswith(failed) and row for rules, row in found)
+
+
 def _build(demo: BuiltDemo, *arguments: str) -> None:
     dbt_build(
         "prod",
