@@ -24,8 +24,8 @@ growing_plans as (
 ),
 
 -- Of whole batches: finding the days ahead for each day of each container takes as long as the
--- rest of a build.
-variances as (
+-- rest of a build. (Kept, so that each is found once, not wherever it is named.)
+variances as materialized (
     select
         batch_id,
         container_id,

@@ -24,11 +24,7 @@ planned as (
         case
             when {{ actual }}.container_id is null
                 then (plan_days.population * plan_days.weight_g / 1000)::numeric(14, 2)
-        end as scenario_biomass_kg,
-        lighter.plan_date as lighter_date,
-        lighter.plan_weight_g as lighter_weight_g,
-        heavier.plan_date as heavier_date,
-        heavier.plan_weight_g as heavier_weight_g
+        end as scenario_biomass_kg
     from {{ actual }}
     left join {{ ref('int_plans') }} as plans
         on {{ actual }}.batch_id = plans.batch_id and plans.is_in_force
@@ -37,31 +33,6 @@ planned as (
             {{ actual }}.batch_id = plan_days.batch_id
             and {{ actual }}.state_date = plan_days.state_date
             and plan_days.is_in_force
-    -- The last day on which the plan is no heavier, and the first on which it is no lighter.
-    left join lateral (
-        select
-            below.state_date as plan_date,
-            below.weight_g::numeric(12, 4) as plan_weight_g
-        from {{ ref('int_plan_days') }} as below
-        where
-            below.is_in_force
-            and below.batch_id = {{ actual }}.batch_id
-            and below.weight_g::numeric(12, 4) <= {{ actual }}.actual_weight_g
-        order by below.weight_g::numeric(12, 4) desc, below.state_date desc
-        limit 1
-    ) as lighter on true
-    left join lateral (
-        select
-            above.state_date as plan_date,
-            above.weight_g::numeric(12, 4) as plan_weight_g
-        from {{ ref('int_plan_days') }} as above
-        where
-            above.is_in_force
-            and above.batch_id = {{ actual }}.batch_id
-            and above.weight_g::numeric(12, 4) >= {{ actual }}.actual_weight_g
-        order by above.weight_g::numeric(12, 4), above.state_date
-        limit 1
-    ) as heavier on true
 ),
 
 compared as (
@@ -80,19 +51,52 @@ compared as (
         end as biomass_variance_kg,
         {{ variance_percent('actual_biomass_kg', 'scenario_biomass_kg') }}
             as biomass_variance_percent,
+        -- A subquery rather than joins: whoever does not ask for it does not wait for it.
         (
-            case
-                when lighter_weight_g < heavier_weight_g
-                    then
-                        lighter_date - state_date
-                        + (heavier_date - lighter_date)
-                        * (actual_weight_g - lighter_weight_g)
-                        / (heavier_weight_g - lighter_weight_g)
-                when lighter_weight_g = heavier_weight_g
-                    then
-                        greatest(heavier_date, least(lighter_date, state_date)) - state_date
-            end
-        )::numeric(12, 1) as days_ahead
+            select
+                (
+                    case
+                        when lighter.plan_weight_g < heavier.plan_weight_g
+                            then
+                                lighter.plan_date - planned.state_date
+                                + (heavier.plan_date - lighter.plan_date)
+                                * (planned.actual_weight_g - lighter.plan_weight_g)
+                                / (heavier.plan_weight_g - lighter.plan_weight_g)
+                        when lighter.plan_weight_g = heavier.plan_weight_g
+                            then
+                                greatest(
+                                    heavier.plan_date, least(lighter.plan_date, planned.state_date)
+                                )
+                                - planned.state_date
+                    end
+                )::numeric(12, 1)
+            from
+                -- The plan's last day that is no heavier, and its first one that is no lighter.
+                (
+                    select
+                        below.state_date as plan_date,
+                        below.weight_g::numeric(12, 4) as plan_weight_g
+                    from {{ ref('int_plan_days') }} as below
+                    where
+                        below.is_in_force
+                        and below.batch_id = planned.batch_id
+                        and below.weight_g::numeric(12, 4) <= planned.actual_weight_g
+                    order by below.weight_g::numeric(12, 4) desc, below.state_date desc
+                    limit 1
+                ) as lighter
+            cross join (
+                select
+                    above.state_date as plan_date,
+                    above.weight_g::numeric(12, 4) as plan_weight_g
+                from {{ ref('int_plan_days') }} as above
+                where
+                    above.is_in_force
+                    and above.batch_id = planned.batch_id
+                    and above.weight_g::numeric(12, 4) >= planned.actual_weight_g
+                order by above.weight_g::numeric(12, 4), above.state_date
+                limit 1
+            ) as heavier
+        ) as days_ahead
     from planned
 )
 {%- endmacro %}
