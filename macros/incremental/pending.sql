@@ -96,8 +96,10 @@ select
                 where invocation_id = {{ sql_literal(invocation_id) }}
                 {%- else %}
                 select batch_id from {{ layer_relation('staging', 'stg_batches') }}
+                {%- if 'batch_id' in model.columns %}
                 union
                 select batch_id from {{ this }}
+                {%- endif %}
                 {%- endif %}
             ) as examined
             where batch_id not in (select batch_id from pending_batches where batch_id is not null);
@@ -244,6 +246,21 @@ select
 {% macro delete_pending(relation, published_by, pending) -%}
     {%- if pending.is_all -%}
         delete from {{ relation }}
+    {%- elif published_by == 'places' -%}
+        {%- set places = model.config.meta.get('places') %}
+        delete from {{ relation }} as stored
+        where
+            not exists (
+                select 1 from {{ layer_relation('intermediate', places.model) }} as present
+                where
+                    {{ same_place('present', 'stored') }}
+                    and present.inputs_hash = stored.inputs_hash
+            )
+            or exists (
+                select 1 from {{ layer_relation('intermediate', places.stays) }} as stays
+                inner join pending_batches as pending on stays.batch_id = pending.batch_id
+                where {{ same_place('stays', 'stored') }}
+            )
     {%- else -%}
         {%- set rules = {
             'states': ('assignments', 'state_date', 'day'),
@@ -270,6 +287,42 @@ select
             {{ pending_mark('batches', 'stored.batch_id') }}
             {%- endif %}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+  The places of which the model has no row: it has rows for each place in which fish of several
+  batches may stand (published_by `places`), and delete_pending has removed those that are out of
+  date. These are the places of pending batches, and places whose fingerprint is another one,
+  because a batch has left, or other limits hold. The model's meta tells:
+
+  places   `model`: made before it, with a row for each place, and as `inputs_hash` a fingerprint of
+           what the place's rows follow from besides what its batches' changes tell of; `stays`:
+           likewise, with the places of each batch; `columns`: those that name a place, in all
+-#}
+{% macro outdated_places(model_name) -%}
+    {%- set places = ref(model_name) -%}
+    {%- if is_scoped() -%}
+        (
+            select present.* from {{ places }} as present
+            where
+                not exists (
+                    select 1 from {{ this }} as stored
+                    where {{ same_place('present', 'stored') }}
+                )
+        ) as {{ model_name }}
+    {%- else -%}
+        {{ places }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The condition that two rows are of one place. -#}
+{% macro same_place(one, other) -%}
+    {%- for column in model.config.meta.get('places').columns -%}
+        {{ 'and ' if not loop.first }}{{ one }}.{{ column }} = {{ other }}.{{ column }}
+        {{- ' ' if not loop.last }}
+    {%- endfor -%}
 {%- endmacro %}
 
 

@@ -13,7 +13,8 @@
                  run that examines everything, and a model without the key, replaces all rows
   examined_days  of these the rows of the days that this run looks at (see examined_days.sql)
   published_by   rows of pending changes (see pending.sql): `assignment_days`, `assignment_weeks`,
-                 `assignments`, `batch_days`, `batch_weeks` or `batches`
+                 `assignments`, `batch_days`, `batch_weeks` or `batches`; or `places`, in which
+                 fish of several batches may stand
   published_also `examined`: beside them, those of the batches that this run examines
   unchanged_by   of these only those from the first day on whose fingerprint is not the stored one
                  (see pending.sql)
@@ -61,7 +62,8 @@
         select
             set_config('jit', 'off', true),
             pg_advisory_xact_lock
-            {{- '_shared' if is_one_of_several() and is_kept and meta.get('published_by') -}}
+            {{- '_shared' if is_one_of_several() and is_kept
+                and meta.get('published_by', 'places') != 'places' -}}
             (hashtext('anchorline model'), hashtext('{{ this }}'));
         {{ select_published() if meta.get('published_by') }}
     {%- endcall %}
@@ -126,7 +128,13 @@
         {%- for keys in config.get('partial_indexes', []) -%}
             {% call statement('partial_index') %} create index on {{ new_relation }} {{ keys }} {% endcall %}
         {%- endfor -%}
-        {% call statement('statistics') %} analyze {{ new_relation }} {% endcall %}
+        {#- of a view on a table that was swapped out in this run dbt knows no more, though it is kept -#}
+        {% call statement('statistics') %}
+            analyze {{ new_relation }};
+            {%- if existing is none %}
+            drop view if exists {{ target_relation }} cascade;
+            {%- endif %}
+        {% endcall %}
         {%- if existing is not none and load_cached_relation(existing) is not none -%}
             {% call statement('swap') %}{{ swap_alone(existing) }}{% endcall %}
             {{ adapter.rename_relation(existing, old_relation) }}

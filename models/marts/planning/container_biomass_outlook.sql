@@ -1,9 +1,30 @@
 -- One row per container in which fish stand: how much they are expected to weigh until they leave,
--- and when that is more than the container may hold. A view over the days of the forecast.
-{{ config(materialized='view') }}
+-- and when that is more than the container may hold.
+{{ config(
+    meta={
+        'published_by': 'places',
+        'published_also': 'examined',
+        'places': {
+            'model': 'int_outlook_containers',
+            'stays': 'int_outlook_stays',
+            'columns': ['container_id'],
+        },
+    },
+    indexes=[
+        {'columns': ['container_id'], 'unique': true},
+    ],
+) }}
 
-with standing_biomass as (
+with outlook_containers as (
+    select * from {{ outdated_places('int_outlook_containers') }}
+),
+
+-- (An array, not a join: it reaches below the sums of the view.)
+standing_biomass as (
     select * from {{ ref('int_standing_biomass') }}
+    {%- if is_scoped() %}
+    where container_id = any(array(select outlook_containers.container_id from outlook_containers))
+    {%- endif %}
 ),
 
 stays as (
@@ -25,14 +46,19 @@ limited as (
 
 days as (
     select
-        limited.container_id,
-        limited.container_name,
-        limited.volume_m3,
-        limited.limit_kg,
-        standing_biomass.state_date,
-        standing_biomass.standing_biomass_kg::numeric(14, 2) as standing_biomass_kg
+        container_id,
+        state_date,
+        standing_biomass_kg::numeric(14, 2) as standing_biomass_kg
     from standing_biomass
-    inner join limited on standing_biomass.container_id = limited.container_id
+),
+
+peaks as (
+    select
+        container_id,
+        min(state_date) as first_date,
+        max(standing_biomass_kg) as peak_biomass_kg
+    from days
+    group by container_id
 ),
 
 -- The last of them leave; unknown where that of one is.
@@ -50,18 +76,28 @@ leaving as (
 
 outlook as (
     select
-        container_id,
-        container_name,
-        volume_m3,
-        limit_kg,
-        min(state_date) as first_date,
-        (array_agg(standing_biomass_kg order by state_date))[1] as standing_biomass_kg,
-        max(standing_biomass_kg) as peak_biomass_kg,
-        (array_agg(state_date order by standing_biomass_kg desc, state_date asc))[1]
+        limited.container_id,
+        limited.container_name,
+        limited.volume_m3,
+        limited.limit_kg,
+        peaks.first_date,
+        peaks.peak_biomass_kg,
+        min(days.standing_biomass_kg) filter (where days.state_date = peaks.first_date)
+            as standing_biomass_kg,
+        min(days.state_date) filter (where days.standing_biomass_kg = peaks.peak_biomass_kg)
             as peak_date,
-        min(state_date) filter (where standing_biomass_kg > limit_kg) as first_date_over_limit
+        min(days.state_date) filter (where days.standing_biomass_kg > limited.limit_kg)
+            as first_date_over_limit
     from days
-    group by container_id, container_name, volume_m3, limit_kg
+    inner join peaks on days.container_id = peaks.container_id
+    inner join limited on days.container_id = limited.container_id
+    group by
+        limited.container_id,
+        limited.container_name,
+        limited.volume_m3,
+        limited.limit_kg,
+        peaks.first_date,
+        peaks.peak_biomass_kg
 ),
 
 final as (
@@ -90,9 +126,12 @@ final as (
         (100 * outlook.peak_biomass_kg / outlook.limit_kg)::numeric(24, 2)
             as peak_limit_percent,
         outlook.first_date_over_limit,
-        outlook.first_date_over_limit - outlook.first_date as days_to_limit
+        outlook.first_date_over_limit - outlook.first_date as days_to_limit,
+
+        outlook_containers.inputs_hash
     from outlook
     inner join leaving on outlook.container_id = leaving.container_id
+    inner join outlook_containers on outlook.container_id = outlook_containers.container_id
 )
 
 select * from final

@@ -1,10 +1,22 @@
 -- One row per site and month to come in which fish are expected to stand there: how much they
--- weigh, and on which days that is more than the site may hold. A view over the days of the
--- forecast.
-{{ config(materialized='view') }}
+-- weigh, and on which days that is more than the site may hold.
+{{ config(
+    meta={
+        'published_by': 'places',
+        'published_also': 'examined',
+        'places': {
+            'model': 'int_outlook_sites',
+            'stays': 'int_outlook_stays',
+            'columns': ['site_kind', 'site_id'],
+        },
+    },
+    indexes=[
+        {'columns': ['site_kind', 'site_id', 'month_start_date'], 'unique': true},
+    ],
+) }}
 
-with standing_biomass as (
-    select * from {{ ref('int_standing_biomass') }}
+with outlook_sites as (
+    select * from {{ outdated_places('int_outlook_sites') }}
 ),
 
 stays as (
@@ -13,13 +25,23 @@ stays as (
 
 container_sites as (
     select distinct
-        container_id,
-        site_kind,
-        site_id,
-        site_name,
-        site_max_biomass_kg
+        stays.container_id,
+        stays.site_kind,
+        stays.site_id,
+        stays.site_name,
+        stays.site_max_biomass_kg,
+        outlook_sites.inputs_hash
     from stays
-    where site_id is not null
+    inner join outlook_sites
+        on stays.site_kind = outlook_sites.site_kind and stays.site_id = outlook_sites.site_id
+),
+
+-- (An array, not a join: it reaches below the sums of the view.)
+standing_biomass as (
+    select * from {{ ref('int_standing_biomass') }}
+    {%- if is_scoped() %}
+    where container_id = any(array(select container_sites.container_id from container_sites))
+    {%- endif %}
 ),
 
 summed as (
@@ -28,6 +50,7 @@ summed as (
         container_sites.site_id,
         container_sites.site_name,
         container_sites.site_max_biomass_kg::numeric(12, 2) as limit_kg,
+        container_sites.inputs_hash,
         standing_biomass.state_date,
         count(*) as container_count,
         sum(standing_biomass.standing_biomass_kg)::numeric(16, 2) as standing_biomass_kg
@@ -38,6 +61,7 @@ summed as (
         container_sites.site_id,
         container_sites.site_name,
         container_sites.site_max_biomass_kg,
+        container_sites.inputs_hash,
         standing_biomass.state_date
 ),
 
@@ -72,6 +96,7 @@ outlook as (
         site_name,
         month_start_date,
         limit_kg,
+        inputs_hash,
         max(container_count) as container_count,
         coalesce(max(standing_biomass_kg) filter (where state_date = month_end_date), 0)
             as standing_biomass_kg,
@@ -81,7 +106,7 @@ outlook as (
         min(state_date) filter (where standing_biomass_kg > limit_kg) as first_date_over_limit,
         count(*) filter (where standing_biomass_kg > limit_kg) as days_over_limit
     from days
-    group by site_kind, site_id, site_name, month_start_date, limit_kg
+    group by site_kind, site_id, site_name, month_start_date, limit_kg, inputs_hash
 ),
 
 final as (
@@ -102,7 +127,9 @@ final as (
         limit_kg,
         (100 * peak_biomass_kg / limit_kg)::numeric(24, 2) as peak_limit_percent,
         first_date_over_limit,
-        days_over_limit
+        days_over_limit,
+
+        inputs_hash
     from outlook
 )
 
