@@ -12,6 +12,16 @@
 
 
 {#-
+  Whether this run is limited to more than a few batches: to one new day of all that hold fish, or
+  the like. Of what is pending for many the planner expects next to nothing, and would go through it
+  again for each row of another table.
+-#}
+{% macro examines_many() -%}
+    {{- return(is_limited() and var('refresh_batches') | length > 10) -}}
+{%- endmacro %}
+
+
+{#-
   A model's relation, limited to what this run examines, under an alias (default: the model's
   name). Only models whose meta names its `examined_by` columns can be limited; the others are
   small or are looked up by their keys.

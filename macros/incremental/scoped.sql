@@ -85,8 +85,12 @@
                 (pending or {}).get('literals', {})
             ) }}
         {%- endcall %}
-        {#- after a few batches the statistics hold; they cost more than the rest of the model -#}
-        {%- if replaces_all(meta) or (var('refresh_batches') or []) | length > 10 -%}
+        {#- statistics hold while most rows stay, and cost more than the rest of many a model -#}
+        {%- set written = load_result('main').response.rows_affected -%}
+        {%- if
+            replaces_all(meta)
+            or (examines_many() and 2 * written > rows_at_start(target_relation))
+        -%}
             {% call statement('statistics') %} analyze {{ target_relation }} {% endcall %}
         {%- endif -%}
         {%- if config.get('hypertable') -%}
