@@ -23,10 +23,12 @@ where
     {{ and_examined(['batch_id', 'assignment_id']) }};
 
 insert into {{ announced }} as announced (
-    assignment_id, batch_id, assignment_date, last_active_date, labels_hash, facts_hash
+    assignment_id, batch_id, assignment_date, last_active_date, labels_hash, facts_hash,
+    measurements_hash
 )
 select
-    assignment_id, batch_id, assignment_date, last_active_date, labels_hash, facts_hash
+    assignment_id, batch_id, assignment_date, last_active_date, labels_hash, facts_hash,
+    measurements_hash
 from {{ facts }}
 where true {{ and_examined(['batch_id', 'assignment_id']) }}
 on conflict (assignment_id) do update set
@@ -34,8 +36,14 @@ on conflict (assignment_id) do update set
     assignment_date = excluded.assignment_date,
     last_active_date = excluded.last_active_date,
     labels_hash = excluded.labels_hash,
-    facts_hash = excluded.facts_hash
+    facts_hash = excluded.facts_hash,
+    measurements_hash = excluded.measurements_hash
 where
-    (announced.batch_id, announced.labels_hash, announced.facts_hash)
-    is distinct from (excluded.batch_id, excluded.labels_hash, excluded.facts_hash)
+    (
+        announced.batch_id, announced.labels_hash, announced.facts_hash,
+        announced.measurements_hash
+    ) is distinct from (
+        excluded.batch_id, excluded.labels_hash, excluded.facts_hash,
+        excluded.measurements_hash
+    )
 {%- endmacro %}

@@ -246,6 +246,10 @@ select
 {% macro delete_pending(relation, published_by, pending) -%}
     {%- if pending.is_all -%}
         delete from {{ relation }}
+    {%- elif published_by == 'assignments_and_batches' -%}
+        {{ delete_pending(relation, 'assignments', pending) }};
+        {{ delete_pending(relation, 'batches', pending) }}
+            and stored.assignment_id is null
     {%- elif published_by == 'places' -%}
         {%- set places = model.config.meta.get('places') %}
         delete from {{ relation }} as stored

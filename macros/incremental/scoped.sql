@@ -13,8 +13,9 @@
                  run that examines everything, and a model without the key, replaces all rows
   examined_days  of these the rows of the days that this run looks at (see examined_days.sql)
   published_by   rows of pending changes (see pending.sql): `assignment_days`, `assignment_weeks`,
-                 `assignments`, `batch_days`, `batch_weeks` or `batches`; or `places`, in which
-                 fish of several batches may stand
+                 `assignments`, `batch_days`, `batch_weeks` or `batches`; both where rows without
+                 an assignment are of whole batches: `assignments_and_batches`; or `places`, in
+                 which fish of several batches may stand
   published_also `examined`: beside them, those of the batches that this run examines
   unchanged_by   of these only those from the first day on whose fingerprint is not the stored one
                  (see pending.sql)

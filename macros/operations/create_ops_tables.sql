@@ -93,11 +93,16 @@ begin
             assignment_date date,
             last_active_date date,
             labels_hash bigint,
-            facts_hash bigint
+            facts_hash bigint,
+            measurements_hash bigint
         );
         create index on {{ ops }}.announced_facts (batch_id);
         comment on table {{ ops }}.announced_facts is
         'What each assignment showed beside its daily inputs when changes were last looked for.';
+    end if;
+
+    if not {{ has_column(ops ~ '.announced_facts', 'measurements_hash') }} then
+        alter table {{ ops }}.announced_facts add column measurements_hash bigint;
     end if;
 
     if to_regclass({{ sql_literal(ops ~ '.refresh_log') }}) is null then

@@ -1,6 +1,8 @@
 -- One row per usable assignment: fingerprints of what its rows in the marts show beside its daily
 -- inputs. `labels_hash`: names, limits and the scenario, which stand on every day. `facts_hash`:
--- its stay, its movements, its measurements, its harvests, its end.
+-- its stay, its movements, its measurements, its harvests, its end. `measurements_hash`: of these
+-- the movements and measurements, which tell how well the weight of fish is known, also where they
+-- go.
 {{ config(
     meta={'examined_by': ['batch_id', 'assignment_id']},
     indexes=[
@@ -149,7 +151,11 @@ final as (
                 assignments.end_date < {{ as_of_date() }}
             ),
             0
-        ) as facts_hash
+        ) as facts_hash,
+        hash_record_extended(
+            row(arrivals.arrivals_hash, departures.departures_hash, measurements.measurements_hash),
+            0
+        ) as measurements_hash
     from assignments
     left join batches on assignments.batch_id = batches.batch_id
     left join batch_scenarios on assignments.batch_id = batch_scenarios.batch_id

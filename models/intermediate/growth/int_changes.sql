@@ -52,7 +52,8 @@ stored_states as (
 stored_facts as (
     {{ stored_rows(stored_facts, {
         'assignment_id': 'bigint', 'batch_id': 'bigint', 'assignment_date': 'date',
-        'last_active_date': 'date', 'labels_hash': 'bigint', 'facts_hash': 'bigint'
+        'last_active_date': 'date', 'labels_hash': 'bigint', 'facts_hash': 'bigint',
+        'measurements_hash': 'bigint'
     }) }}
 ),
 
@@ -255,6 +256,11 @@ differing_facts as (
         coalesce(facts.assignment_id, stored_facts.assignment_id) as assignment_id,
         facts.batch_id,
         stored_facts.batch_id as stored_batch_id,
+        coalesce(
+            facts.measurements_hash = stored_facts.measurements_hash
+            and facts.batch_id = stored_facts.batch_id,
+            false
+        ) as is_measured_alike,
         case
             when
                 facts.labels_hash = stored_facts.labels_hash
@@ -314,6 +320,7 @@ of_measurements as (
             select of_batches.lineage_id
             from differing_facts
             inner join lineages as of_batches on differing_facts.batch_id = of_batches.batch_id
+            where not differing_facts.is_measured_alike
         )
     group by lineages.lineage_id, spans.assignment_id, spans.batch_id
 ),

@@ -4,7 +4,7 @@
 -- An anchor window ends with an anchor, and begins on the day after the one before. The day on
 -- which an assignment has ended belongs to the window of its last day.
 {{ config(
-    meta={'published_by': 'batches'},
+    meta={'published_by': 'assignments'},
     indexes=[
         {'columns': ['assignment_id', 'period_type', 'period_start_date'], 'unique': true},
         {'columns': ['batch_id']},
@@ -12,7 +12,7 @@
 ) }}
 
 with spans as (
-    select * from {{ pending('int_production_spans', 'batches') }}
+    select * from {{ pending('int_production_spans', 'assignments') }}
 ),
 
 -- To look single ones up, by the index.

@@ -11,6 +11,7 @@
         {'columns': ['assignment_id', 'span_start_date'], 'unique': true},
         {'columns': ['batch_id']},
     ],
+    pre_hook="{{ 'set local enable_nestloop = off' if examines_many() }}",
 ) }}
 
 with daily_measures as (

@@ -1,6 +1,6 @@
 -- One row per batch, assignment (null: the whole batch), kind of period and period.
 {{ config(
-    meta={'published_by': 'batches'},
+    meta={'published_by': 'assignments_and_batches'},
     indexes=[
         {'columns': ['batch_id', 'period_type', 'period_start_date']},
         {'columns': ['assignment_id', 'period_type', 'period_start_date']},
@@ -8,7 +8,13 @@
 ) }}
 
 with periods as (
+    select * from {{ pending('int_production_periods', 'assignments') }}
+    where assignment_id is not null
+
+    union all
+
     select * from {{ pending('int_production_periods', 'batches') }}
+    where assignment_id is null
 ),
 
 batches as (
