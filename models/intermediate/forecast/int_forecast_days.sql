@@ -173,4 +173,6 @@ final as (
     from step
 )
 
+-- Together what is read together, which the passes have strewn.
 select * from final
+order by assignment_id, state_date
