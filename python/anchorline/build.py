@@ -49,7 +49,7 @@ def dbt_build(
     """
     project = settings.project_folder()
     command = [
-        str(dbt_program()),
+        *(sys.executable, "-m", "anchorline.lean_dbt"),
         "--no-use-colors",
         "build",
         "--target",

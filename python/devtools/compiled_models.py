@@ -23,8 +23,8 @@ from dbt.cli.main import dbtRunner
 from psycopg import Connection, sql
 
 from anchorline import settings
+from anchorline.lean_dbt import make_lean, make_quiet
 from anchorline.raw.schema import OLDER_COLUMNS, create_raw_tables
-from anchorline.refresh.lean_dbt import make_lean
 
 TARGET: Final = "prod"
 RAW_SCHEMA: Final = "public"
@@ -120,7 +120,8 @@ class Dbt:
             *("--target", TARGET, "--target-path", str(folder)),
             *("--project-dir", project, "--profiles-dir", project),
         ]
-        make_lean(heard=frozenset())
+        make_lean()
+        make_quiet(heard=frozenset())
         with mock.patch.dict(os.environ, self._environment):
             done = dbtRunner(manifest=self._manifest).invoke(command)
         if not done.success:

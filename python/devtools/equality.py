@@ -38,7 +38,7 @@ from psycopg import sql
 from anchorline import settings
 from anchorline.events import queue
 from anchorline.events.install import install, project_place
-from anchorline.refresh.lean_dbt import make_lean
+from anchorline.lean_dbt import make_lean, make_quiet
 from devtools.edits import Edit, Editor, loosen, thin_out
 
 Connection = psycopg.Connection[Any]
@@ -166,7 +166,8 @@ class Project:
 
     def dbt(self, target: str, *arguments: str, variables: Mapping[str, Any] | None = None) -> None:
         """Run dbt; raise DbtFailedError where something fails."""
-        make_lean(heard=frozenset())
+        make_lean()
+        make_quiet(heard=frozenset())
         runner = dbtRunner(manifest=self.manifest(target))
         result = runner.invoke(
             [

@@ -194,9 +194,10 @@ class DbtProcess:
     def _make_runner(self, manifest: Any) -> Any:
         from dbt.cli.main import dbtRunner
 
-        from anchorline.refresh.lean_dbt import make_lean
+        from anchorline.lean_dbt import make_lean, make_quiet
 
-        make_lean(heard=frozenset(("NodeFinished", "ConcurrencyLine")))
+        make_lean()
+        make_quiet(heard=frozenset(("NodeFinished", "ConcurrencyLine")))
         return dbtRunner(manifest=manifest, callbacks=[self._hear])
 
     def _globals(self) -> list[str]:
