@@ -172,16 +172,42 @@ def compare_tables(
     )
 
 
+def combined(parts: Sequence[TableComparison], shown: Sequence[str], limit: int) -> TableComparison:
+    """Return the outcome for a table that was compared in parts, each row in one of them.
+
+    `shown` and `limit` are those of the parts: of rows of the same names all are in one part.
+    """
+    reports = [part.first_rows for part in parts if len(part.first_rows)]
+    return TableComparison(
+        name=parts[0].name,
+        row_count=sum(part.row_count for part in parts),
+        columns=[
+            ColumnDifference(
+                name=of_parts[0].name,
+                rule=of_parts[0].rule,
+                largest=float(np.fmax.reduce([column.largest for column in of_parts])),
+                differing=sum(column.differing for column in of_parts),
+            )
+            for of_parts in zip(*(part.columns for part in parts), strict=True)
+        ],
+        only_in_database=sum(part.only_in_database for part in parts),
+        only_in_reference=sum(part.only_in_reference for part in parts),
+        first_rows=_first(reports, shown, limit),
+    )
+
+
 def _first(reports: list[pd.DataFrame], shown: Sequence[str], limit: int) -> pd.DataFrame:
-    """Return the first rows of all columns' reports, with their days as text."""
+    """Return the first rows of all reports, with their days as text."""
     if not reports:
         return pd.DataFrame()
-    rows = pd.concat(reports).sort_values(list(reversed(shown)), kind="stable")
+    rows = pd.concat(reports)
+    dates = [column for column in shown if column.endswith("_date")]
+    for column in dates:  # a number of days, or already a text
+        rows[column] = rows[column].to_numpy().astype("datetime64[D]").astype("datetime64[s]")
+    rows = rows.sort_values(list(reversed(shown)), kind="stable", na_position="first")
     rows = rows.head(limit).reset_index(drop=True)
-    for column in shown:
-        if column.endswith("_date"):
-            day = rows[column].to_numpy().astype("datetime64[D]")
-            rows[column] = np.datetime_as_string(day)
+    for column in dates:
+        rows[column] = np.datetime_as_string(rows[column].to_numpy(), unit="D")
     return rows
 
 

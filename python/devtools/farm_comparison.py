@@ -19,6 +19,7 @@ from anchorline import settings
 from anchorline.comparison import TableComparison
 from anchorline.reference import Parameters
 from anchorline.verify import Comparison, run_parameters, verify
+from anchorline.verify_groups import STATES_OF_A_GROUP
 from devtools.compiled_models import (
     TARGET,
     CompiledProject,
@@ -263,7 +264,7 @@ class FarmBench:
         """Draw a farm for the setting."""
         return random_farm(random, as_of=self.setting.as_of, power_law=self.setting.is_power_law)
 
-    def compare(self, *farms: RandomFarm) -> FarmReport:
+    def compare(self, *farms: RandomFarm, states_of_a_group: int = STATES_OF_A_GROUP) -> FarmReport:
         """Run the models and the reference on farms, and leave the database as it was.
 
         Most of what it costs is the same for one row and for thousands: farms that stand side by
@@ -272,7 +273,12 @@ class FarmBench:
         with taken_back(self.connection):
             insert_farm(self.connection, _one_farm(farms))
             self.connection.execute(sql.SQL(";\n").join(self.filling.values()))
-            _, comparison = verify(self.connection, TARGET, parameters=self.parameters)
+            comparison = verify(
+                self.connection,
+                TARGET,
+                parameters=self.parameters,
+                states_of_a_group=states_of_a_group,
+            )
             return FarmReport(comparison, self._failures(), self._features())
 
     def smaller_failure(self, *farms: RandomFarm) -> str:

@@ -177,3 +177,10 @@ def test_random_farms_hold_every_case_of_the_growth_model(
             assert report.agrees, bench.smaller_failure(*farms)
             seen |= report.features
     assert sorted(FEATURES - seen) == []
+
+
+def test_farms_agree_lineage_by_lineage(farm_bench: Callable[[str], FarmBench]) -> None:
+    bench = farm_bench(next(iter(SETTINGS)))
+    farms = [bench.random_farm(Random(number)) for number in range(SEEDED_SIDE_BY_SIDE)]  # noqa: S311
+    report = bench.compare(*farms, states_of_a_group=1)
+    assert report.agrees, report.text()

@@ -81,8 +81,8 @@ def holdout(
 
     Of each assignment, days with growth samples are hidden in turn; the first always stays, and
     so do measured transfers, vaccinations and manual anchors. Nothing in the database is changed:
-    the reference reads the staging views and computes the farm in memory, as `anchorline verify`
-    does, which shows that it and the SQL models give the same numbers.
+    the reference reads the staging views and computes the whole farm in memory. `anchorline verify`
+    shows that it and the SQL models give the same numbers.
 
     \b
     Examples:
@@ -94,7 +94,8 @@ def holdout(
     """
     from anchorline.holdout import health_sampling_check
     from anchorline.holdout import holdout as run
-    from anchorline.verify import read_truth, run_parameters
+    from anchorline.verify import run_parameters
+    from anchorline.verify_truth import read_truth
 
     if health_samplings and every:
         raise click.UsageError("With --health-samplings nothing is hidden: leave out --every.")

@@ -63,8 +63,13 @@ class Result:
     measurements: pd.DataFrame
 
 
-def daily_assignment_states(farm: Farm, seeds: Seeds, parameters: Parameters) -> Result:
-    """Compute the daily states of a farm from what its staging views hold."""
+def daily_assignment_states(
+    farm: Farm, seeds: Seeds, parameters: Parameters, sums: temperatures.DaySums | None = None
+) -> Result:
+    """Compute the daily states of a farm from what its staging views hold.
+
+    `sums` stand in the place of the farm's readings, where these were added up before.
+    """
     stays, bad_stays = activity.check_assignments(farm, parameters, seeds)
     days = activity.active_days(stays)
 
@@ -79,9 +84,9 @@ def daily_assignment_states(farm: Farm, seeds: Seeds, parameters: Parameters) ->
     period = periods.at(batch[days.stay], days.day_number)
 
     # water
-    means, bad_readings = temperatures.measured_days(farm, parameters, seeds)
+    own_sums, bad_readings = temperatures.day_sums(farm, parameters, seeds)
     water = temperatures.fill_gaps(
-        means,
+        temperatures.daily_means(own_sums if sums is None else sums),
         stays.container_id[days.stay],
         days.day,
         temperatures.profile_temperatures(

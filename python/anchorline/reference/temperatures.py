@@ -24,6 +24,16 @@ from anchorline.reference.tables import (
 
 
 @dataclass(frozen=True)
+class DaySums:
+    """Sum [°C] and number of readings per container and day, in any order."""
+
+    container_id: IntArray
+    day: IntArray
+    total_c: RealArray
+    reading_count: IntArray
+
+
+@dataclass(frozen=True)
 class DailyMeans:
     """Mean measured temperature per container and day, sorted by container, then day."""
 
@@ -41,10 +51,8 @@ class Temperatures:
     temp_confidence: RealArray
 
 
-def measured_days(
-    farm: Farm, parameters: Parameters, seeds: Seeds
-) -> tuple[DailyMeans, pd.DataFrame]:
-    """Average the readings of each container and day, and list those that cannot be true.
+def day_sums(farm: Farm, parameters: Parameters, seeds: Seeds) -> tuple[DaySums, pd.DataFrame]:
+    """Add up the readings of each container and day, and list those that cannot be true.
 
     A reading is one of a parameter whose folded name is `temperature`; without a value or outside
     the plausible range (-2 to 30 °C) it is rejected; after the as-of date it is not known yet.
@@ -65,13 +73,31 @@ def measured_days(
         "temperature out of range",
     )
     used = is_known & plausible
-    known, place = np.unique(container[used], return_inverse=True)
-    key, group = np.unique(day_key(place, day[used]), return_inverse=True)
-    count = np.bincount(group, minlength=len(key))
-    mean = np.bincount(group, weights=value[used], minlength=len(key)) / np.maximum(count, 1)
+    ones = np.ones(int(used.sum()), dtype=np.int64)
+    return _added(container[used], day[used], value[used], ones), bad
+
+
+def daily_means(sums: DaySums) -> DailyMeans:
+    """Average the readings of each container and day; a day may have been added up in parts."""
+    added = _added(sums.container_id, sums.day, sums.total_c, sums.reading_count)
+    return DailyMeans(added.container_id, added.day, added.total_c / added.reading_count)
+
+
+def _added(
+    container_id: IntArray, day: IntArray, total_c: RealArray, reading_count: IntArray
+) -> DaySums:
+    known, place = np.unique(container_id, return_inverse=True)
+    key, group = np.unique(day_key(place, day), return_inverse=True)
     first = np.full(len(key), -1, dtype=np.int64)
     first[group] = np.arange(len(group))
-    return DailyMeans(known[place][first], day[used][first], mean), bad
+    return DaySums(
+        container_id=known[place][first],
+        day=day[first],
+        total_c=np.bincount(group, weights=total_c, minlength=len(key)).astype(np.float64),
+        reading_count=np.bincount(group, weights=reading_count, minlength=len(key)).astype(
+            np.int64
+        ),
+    )
 
 
 def fill_gaps(

@@ -21,7 +21,8 @@ from anchorline.comparison import RELATIVE_TOLERANCE
 from anchorline.expectations.names import Catalogue, Names, for_target
 from anchorline.expectations.suites import read_suite
 from anchorline.reference.states import DECIMALS
-from anchorline.verify import EXACT, run_parameters, verify
+from anchorline.verify import run_parameters, verify
+from anchorline.verify_states import EXACT
 from devtools.compiled_models import TARGET, CompiledProject, Model
 from devtools.mutants.seeds import seed_schema
 from devtools.random_farms import RandomFarm, insert_farm
@@ -173,7 +174,7 @@ class Arena:
     def differences(self) -> str:
         """Say where the reference finds other states; nothing where it finds the same."""
         parameters = run_parameters(self._connection, TARGET, self.setting.variables)
-        _, comparison = verify(self._connection, TARGET, parameters=parameters)
+        comparison = verify(self._connection, TARGET, parameters=parameters)
         self._connection.rollback()
         if comparison.agrees:
             return ""
