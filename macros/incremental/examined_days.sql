@@ -282,12 +282,9 @@ cross join current
 
 {#- Notes what a model has followed, in the transaction that replaces its rows. -#}
 {% macro mark_followed() -%}
-    {%- if
-        model.config.meta.get('examined_days')
-        and load_cached_relation(layer_relation('intermediate', 'int_assignments')) is not none
-    -%}
+    {%- set limited = is_limited() -%}
+    {%- if model.config.meta.get('examined_days') and (limited or has_assignments()) -%}
         {%- set followed = ops_relation('followed') -%}
-        {%- set limited = is_limited() -%}
         {% call statement('followed') -%}
             {%- if not limited %}
             delete from {{ followed }} where model_name = {{ sql_literal(this.name) }};
@@ -317,4 +314,18 @@ cross join current
                 examined_at = greatest(followed.examined_at, excluded.examined_at)
         {%- endcall %}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+  Whether there are assignments yet. The server is asked, since dbt knows of a table that another
+  thread is making before anybody can read it.
+-#}
+{% macro has_assignments() -%}
+    {%- set query -%}
+        select to_regclass(
+            {{ sql_literal(layer_relation('intermediate', 'int_assignments')) }}
+        ) is not null
+    {%- endset -%}
+    {{- return(run_query(query).rows[0][0]) -}}
 {%- endmacro %}
