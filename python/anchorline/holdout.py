@@ -29,7 +29,7 @@ from anchorline.reference.smoothing import BAND_WIDTH, Smoothed, smoothed_series
 from anchorline.reference.states import Result, daily_assignment_states
 from anchorline.reference.tables import IntArray, RealArray, day_key, ints, positions, reals, take
 from anchorline.verify import batch_ids
-from anchorline.verify_reading import read_built_farm
+from anchorline.verify.reading import read_built_farm
 
 CLASSES: Final = (
     ("0", 0, 0),
@@ -60,7 +60,7 @@ def holdout(
     """Hide every second and every third growth sample of a farm; see `score` for the columns.
 
     A column `hidden` before them says which were hidden. With the truth of a demo farm
-    (`verify_truth.read_truth`) it stands in the place of the samples. Raises AnchorlineError where
+    (`verify.truth.read_truth`) it stands in the place of the samples. Raises AnchorlineError where
     the database is not built, or a batch is not known.
     """
     tell("Reading the staging views")

@@ -19,7 +19,7 @@ from anchorline import settings
 from anchorline.comparison import TableComparison
 from anchorline.reference import Parameters
 from anchorline.verify import Comparison, run_parameters, verify
-from anchorline.verify_groups import STATES_OF_A_GROUP
+from anchorline.verify.groups import STATES_OF_A_GROUP
 from devtools.compiled_models import (
     TARGET,
     CompiledProject,

@@ -12,7 +12,7 @@ from small_farm import FIRST, SmallFarm, day, read_seeds
 
 from anchorline.reference import Result, Seeds
 from anchorline.verify import compare
-from anchorline.verify_truth import error_table
+from anchorline.verify.truth import error_table
 
 
 @pytest.fixture(scope="module")

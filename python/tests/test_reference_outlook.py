@@ -23,7 +23,7 @@ from anchorline.reference import (
     smoothed_series,
 )
 from anchorline.reference.tables import UNKNOWN
-from anchorline.verify_outlook import TABLES, as_read, compare_outlook, row_keys
+from anchorline.verify.outlook import TABLES, as_read, compare_outlook, row_keys
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from anchorline.reference.smoothing import (
     weight_band,
 )
 from anchorline.verify import Comparison
-from anchorline.verify_smoothed import TABLES, compare_smoothed, of_batches
+from anchorline.verify.smoothed import TABLES, compare_smoothed, of_batches
 
 NOBODY = Arrivals(*(np.zeros(0, dtype=np.int64) for _ in range(4)))
 """No fish arrive: every start is a wide one."""

@@ -22,11 +22,11 @@ from anchorline.reference.activity import check_assignments
 from anchorline.reference.inputs import COLUMNS, day_of
 from anchorline.reference.tables import UNKNOWN, IntArray
 from anchorline.verify import Comparison, run_parameters, verify
-from anchorline.verify_divided import DividedFarm, read_groups
-from anchorline.verify_group import Computed, compute
-from anchorline.verify_groups import READ_WHOLE, Groups, find_groups
-from anchorline.verify_reading import read, read_built_farm, read_views
-from anchorline.verify_truth import error_table, read_truth, truth_errors
+from anchorline.verify.divided import DividedFarm, read_groups
+from anchorline.verify.group import Computed, compute
+from anchorline.verify.groups import READ_WHOLE, Groups, find_groups
+from anchorline.verify.reading import read, read_built_farm, read_views
+from anchorline.verify.truth import error_table, read_truth, truth_errors
 
 WHOLE, TINY = 10**9, 1
 """States of a group: all lineages at once, and each by itself."""
@@ -233,7 +233,7 @@ def test_the_truth_in_parts_is_the_truth(
     states = read(connection, "anchorline_marts", "daily_assignment_states", columns)
     expected = error_table(states, read_truth(connection))
     assert expected["states"].iloc[-1] > 1000
-    monkeypatch.setattr("anchorline.verify_truth.ASSIGNMENTS_AT_A_TIME", 7)
+    monkeypatch.setattr("anchorline.verify.truth.ASSIGNMENTS_AT_A_TIME", 7)
     pd.testing.assert_frame_equal(truth_errors(connection, "prod"), expected, rtol=1e-12)
 
 

@@ -95,7 +95,7 @@ def holdout(
     from anchorline.holdout import health_sampling_check
     from anchorline.holdout import holdout as run
     from anchorline.verify import run_parameters
-    from anchorline.verify_truth import read_truth
+    from anchorline.verify.truth import read_truth
 
     if health_samplings and every:
         raise click.UsageError("With --health-samplings nothing is hidden: leave out --every.")

@@ -74,7 +74,7 @@ def verify(
 
     from anchorline.verify import run_parameters
     from anchorline.verify import verify as run
-    from anchorline.verify_truth import truth_errors
+    from anchorline.verify.truth import truth_errors
 
     # Arrow's own allocator keeps memory for later: a third more at the peak
     pa.set_memory_pool(pa.system_memory_pool())

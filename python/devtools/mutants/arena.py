@@ -22,7 +22,7 @@ from anchorline.expectations.names import Catalogue, Names, for_target
 from anchorline.expectations.suites import read_suite
 from anchorline.reference.states import DECIMALS
 from anchorline.verify import run_parameters, verify
-from anchorline.verify_states import EXACT
+from anchorline.verify.states import EXACT
 from devtools.compiled_models import TARGET, CompiledProject, Model
 from devtools.mutants.seeds import seed_schema
 from devtools.random_farms import RandomFarm, insert_farm

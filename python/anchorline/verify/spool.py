@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from anchorline.reference.tables import IntArray
-from anchorline.verify_reading import as_frame, empty_table
+from anchorline.verify.reading import as_frame, empty_table
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 

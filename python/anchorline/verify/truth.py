@@ -15,8 +15,8 @@ from psycopg import Connection
 from anchorline import settings
 from anchorline.errors import AnchorlineError
 from anchorline.reference.tables import IntArray
-from anchorline.verify_reading import read, stream, whole_numbers
-from anchorline.verify_spool import Spool
+from anchorline.verify.reading import read, stream, whole_numbers
+from anchorline.verify.spool import Spool
 
 ERROR_CLASSES: Final = (
     ("no anchor yet", -1, -1),

@@ -1,4 +1,4 @@
-"""A farm on disk, records and published tables, divided into groups (`verify_groups`)."""
+"""A farm on disk, records and published tables, divided into groups (`verify.groups`)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from anchorline.reference.tables import (
     take,
 )
 from anchorline.reference.temperatures import DaySums, day_sums
-from anchorline.verify_groups import SET_ASIDE, Groups, Homes, Ids, find_groups
-from anchorline.verify_outlook import TABLES as OUTLOOK_TABLES
-from anchorline.verify_reading import as_frame, stream, whole_numbers
-from anchorline.verify_smoothed import TABLES as SMOOTHED_TABLES
-from anchorline.verify_spool import Spool
-from anchorline.verify_states import ENGINE, ENGINE_COLUMNS, STATE_COLUMNS, STATES
+from anchorline.verify.groups import SET_ASIDE, Groups, Homes, Ids, find_groups
+from anchorline.verify.outlook import TABLES as OUTLOOK_TABLES
+from anchorline.verify.reading import as_frame, stream, whole_numbers
+from anchorline.verify.smoothed import TABLES as SMOOTHED_TABLES
+from anchorline.verify.spool import Spool
+from anchorline.verify.states import ENGINE, ENGINE_COLUMNS, STATE_COLUMNS, STATES
 
 _READINGS: Final = "environmental_readings"
 _SUMS: Final = "#container_id #day %total_c #reading_count"

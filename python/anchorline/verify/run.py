@@ -1,7 +1,7 @@
 """Run the reference on a built database and compare, column by column, group by group.
 
 Records and published rows are streamed to a temporary folder, divided into groups of lineages
-(`verify_groups`); then one group after the other is computed and compared, so that memory depends
+(`verify.groups`); then one group after the other is computed and compared, so that memory depends
 on the size of a group and not on that of the farm.
 """
 
@@ -27,11 +27,11 @@ from anchorline.errors import AnchorlineError
 from anchorline.raw.sources import project_variable
 from anchorline.reference.inputs import COLUMNS, Farm, Parameters
 from anchorline.reference.states import Result
-from anchorline.verify_divided import DividedFarm, read_groups
-from anchorline.verify_group import SHOWN, compare_group, compute, of_batches
-from anchorline.verify_groups import READ_WHOLE, STATES_OF_A_GROUP
-from anchorline.verify_reading import built, read, read_seeds, read_views
-from anchorline.verify_states import compare_states
+from anchorline.verify.divided import DividedFarm, read_groups
+from anchorline.verify.group import SHOWN, compare_group, compute, of_batches
+from anchorline.verify.groups import READ_WHOLE, STATES_OF_A_GROUP
+from anchorline.verify.reading import built, read, read_seeds, read_views
+from anchorline.verify.states import compare_states
 
 REJECTED: Final = "$table_name #record_id $reason"
 SECONDS_BETWEEN_WORDS: Final = 15.0

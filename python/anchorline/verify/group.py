@@ -1,4 +1,4 @@
-"""A group of lineages (`verify_groups`): all that the reference computes of it, and is compared."""
+"""A group of lineages (`verify.groups`): all that the reference computes of it, and is compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Final
 
 import pandas as pd
 
-from anchorline import verify_outlook, verify_smoothed, verify_states
 from anchorline.comparison import TableComparison
 from anchorline.reference.forecast import forecasts
 from anchorline.reference.inputs import Farm, Parameters, Seeds
@@ -16,12 +15,13 @@ from anchorline.reference.plans import plan_days
 from anchorline.reference.smoothing import Smoothed, smoothed_series
 from anchorline.reference.states import Result, daily_assignment_states
 from anchorline.reference.temperatures import DaySums
-from anchorline.verify_states import ENGINE, STATES
+from anchorline.verify import outlook, smoothed, states
+from anchorline.verify.states import ENGINE, STATES
 
 SHOWN: Final[Mapping[str, Sequence[str]]] = {
-    STATES: verify_states.SHOWN,
-    **{table.name: table.shown for table in verify_smoothed.TABLES},
-    **{table.name: table.shown for table in verify_outlook.TABLES},
+    STATES: states.SHOWN,
+    **{table.name: table.shown for table in smoothed.TABLES},
+    **{table.name: table.shown for table in outlook.TABLES},
 }
 """The columns that name a row, by table, in the order in which tables are told."""
 
@@ -38,12 +38,12 @@ class Computed:
 def compute(farm: Farm, seeds: Seeds, parameters: Parameters, sums: DaySums | None) -> Computed:
     """Run the whole reference; `sums` as of `daily_assignment_states`."""
     result = daily_assignment_states(farm, seeds, parameters, sums)
-    smoothed = smoothed_series(result, seeds)
+    series = smoothed_series(result, seeds)
     plans = plan_days(farm, seeds, parameters, result)
-    ahead = forecasts(farm, seeds, parameters, result, smoothed, plans)
+    ahead = forecasts(farm, seeds, parameters, result, series, plans)
     return Computed(
         result,
-        smoothed,
+        series,
         {
             "int_plan_days": plans,
             "int_forecast_days": ahead.days,
@@ -58,9 +58,9 @@ def compare_group(
 ) -> list[TableComparison]:
     """Compare what was computed with the tables that were read, by name."""
     return [
-        verify_states.compare_states(computed.result, tables[STATES], tables[ENGINE], limit),
-        *verify_smoothed.compare_smoothed(computed.smoothed, tables, limit),
-        *verify_outlook.compare_outlook(computed.outlook, tables, limit),
+        states.compare_states(computed.result, tables[STATES], tables[ENGINE], limit),
+        *smoothed.compare_smoothed(computed.smoothed, tables, limit),
+        *outlook.compare_outlook(computed.outlook, tables, limit),
     ]
 
 
@@ -80,7 +80,7 @@ def of_batches(
             states=result.states[kept].reset_index(drop=True),
             unrounded=result.unrounded[kept].reset_index(drop=True),
         ),
-        verify_smoothed.of_batches(computed.smoothed, of_batch, wanted),
+        smoothed.of_batches(computed.smoothed, of_batch, wanted),
         {
             name: frame[frame["batch_id"].isin(wanted)].reset_index(drop=True)
             for name, frame in computed.outlook.items()
