@@ -24,14 +24,20 @@ import pytest
 from conftest import AS_OF, BuiltDemo
 from psycopg import sql
 
+from anchorline.bench.building import RowsRead
 from anchorline.refresh import RefreshBusyError, RefreshError, RefreshOutcome
 from anchorline.refresh.lock import is_refreshing, refresh_lock
+from anchorline.refresh.scope import OVERLAP
 from anchorline.refresh.session import RefreshSession
 from anchorline.refresh.webhook import Webhook
 from devtools.equality import ABOUT_REFRESHES, LEFT_OUT
 
 VARIABLES = {"as_of_date": AS_OF.isoformat()}
 COMMAND = [sys.executable, "-m", "anchorline"]
+MOST_ROWS_READ_BY_STATE = 120
+"""Of all tables, for each state of the lineage whose sample has changed: most of them, 90 in all
+when this was written, are its days to come and what they are computed from.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +145,35 @@ def test_a_corrected_sample_touches_its_lineage_from_its_day_on(
     )
     assert touched == (expected, day, True)
     assert session.refresh() is None, "the queue is empty again"
+
+
+def test_a_sample_makes_a_refresh_read_its_lineage_and_little_else(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    """Counts, which are the same on every machine, as those of a build in `test_workload`."""
+    sample, _, batch, _ = a_used_sample(connection, 60)
+    rows_read = RowsRead(connection)
+    connection.execute(
+        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+    )
+    assert session.refresh(validate=False) is not None
+    read = rows_read.by_table()
+    state_count = one(
+        connection,
+        """
+        select count(*)
+        from anchorline_marts.daily_assignment_states
+        where batch_id in (
+            select mates.batch_id
+            from anchorline_marts.batches as own
+            inner join anchorline_marts.batches as mates using (lineage_id)
+            where own.batch_id = %s
+        )
+        """,
+        batch,
+    )
+    assert read["environmental_environmentalreading"] <= OVERLAP, "to find those that are new"
+    assert 0 < sum(read.values()) <= MOST_ROWS_READ_BY_STATE * state_count
 
 
 def test_the_log_says_what_was_done(
