@@ -15,7 +15,7 @@
   published_by   rows of pending changes (see pending.sql): `assignment_days`, `assignment_weeks`,
                  `assignments`, `batch_days`, `batch_weeks` or `batches`; both where rows without
                  an assignment are of whole batches: `assignments_and_batches`; or `places`, in
-                 which fish of several batches may stand
+                 which fish of several batches may stand (see places.sql)
   published_also `examined`: beside them, those of the batches that this run examines
   unchanged_by   of these only those from the first day on whose fingerprint is not the stored one
                  (see pending.sql)
