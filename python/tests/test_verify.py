@@ -27,6 +27,7 @@ from anchorline.verify.group import Computed, compute
 from anchorline.verify.groups import READ_WHOLE, Groups, find_groups
 from anchorline.verify.reading import read, read_built_farm, read_views
 from anchorline.verify.truth import error_table, read_truth, truth_errors
+from anchorline.verify.unsettled import reasons_to_verify_again, server_time
 
 WHOLE, TINY = 10**9, 1
 """States of a group: all lineages at once, and each by itself."""
@@ -183,6 +184,27 @@ def test_a_batch_by_itself_shows_what_is_its_own(connection: psycopg.Connection[
     (plans,) = (table for table in whole.tables if table.name == "int_plan_days")
     count = "select count(*) from anchorline_intermediate.int_plan_days where batch_id = %s"
     assert connection.execute(count, (batch_id,)).fetchone() == (plans.row_count,)
+
+
+def test_rows_that_a_refresh_is_yet_to_change_are_told_apart(
+    connection: psycopg.Connection[Any],
+) -> None:
+    began = server_time(connection)
+    connection.execute(
+        "insert into anchorline_ops.refresh_log (mode, reason, ended_at, outcome)"
+        " values ('scan', 'before', %s::timestamptz - interval '1 s', 'succeeded')",
+        (began,),
+    )
+    assert reasons_to_verify_again(connection, "prod", began) == []
+    connection.execute(
+        "insert into anchorline_ops.refresh_log (mode, reason) values ('scan', 'at work')"
+    )
+    connection.execute("insert into anchorline_ops.change_events (reason) values ('by hand')")
+    at_work, queued = reasons_to_verify_again(connection, "prod", began)
+    assert "was at work" in at_work
+    assert "(1 queued)" in queued
+    connection.execute("drop schema anchorline_ops cascade")
+    assert reasons_to_verify_again(connection, "prod", began) == []
 
 
 def test_groups_compute_what_the_whole_farm_does(

@@ -58,7 +58,8 @@ def verify(
 
     The reference reads the staging views and seeds only. Counts and sources must be equal,
     unrounded weights within 1e-9 of the weight, published decimals within one unit of the last
-    place. Exit code 1 where anything differs, or a table that should be compared is missing.
+    place. Exit code 1 where anything differs, or a table that should be compared is missing; it
+    says, then, whether a refresh was at work meanwhile, or changes wait for one.
 
     All that is compared is copied to a temporary folder first (TMPDIR says where), then computed
     some lineages at a time: memory does not grow with the number of batches.
@@ -75,6 +76,7 @@ def verify(
     from anchorline.verify import run_parameters
     from anchorline.verify import verify as run
     from anchorline.verify.truth import truth_errors
+    from anchorline.verify.unsettled import reasons_to_verify_again, server_time
 
     # Arrow's own allocator keeps memory for later: a third more at the peak
     pa.set_memory_pool(pa.system_memory_pool())
@@ -83,6 +85,7 @@ def verify(
         given["as_of_date"] = as_of.date()
     with connect(target, autocommit=True) as connection:
         parameters = run_parameters(connection, target, given)
+        began = server_time(connection)
         comparison = run(
             connection,
             target,
@@ -91,6 +94,7 @@ def verify(
             limit=rows,
             tell=console.say,
         )
+        again = [] if comparison.agrees else reasons_to_verify_again(connection, target, began)
         errors = truth_errors(connection, target) if truth else None
     _print_columns(comparison)
     _print_rows(comparison)
@@ -101,6 +105,8 @@ def verify(
             "Not compared, because the database does not hold it: "
             f"{', '.join(comparison.missing)}. Run `dbt build`, and verify again.\n"
         )
+    for reason in again:
+        console.paragraph(reason)
     if errors is not None:
         _print_truth(errors)
     verdict = _verdict(comparison)
