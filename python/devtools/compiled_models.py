@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,9 +88,12 @@ class CompiledProject:
 
 
 class Dbt:
-    """dbt in this process, on one database. It parses the project once, whatever the variables."""
+    """dbt in this process, on one database. It parses the project once, whatever the variables.
 
-    def __init__(self, url: str) -> None:
+    `manifest` is the project as it was parsed before for this database.
+    """
+
+    def __init__(self, url: str, manifest: Any = None) -> None:
         parameters = psycopg.conninfo.conninfo_to_dict(url)
         names = {"host": "HOST", "port": "PORT", "user": "USER", "dbname": "DATABASE"}
         self.url = url
@@ -98,7 +102,7 @@ class Dbt:
             **{f"PG{name}": str(parameters[key]) for key, name in names.items()},
             "PGPASSWORD": str(parameters.get("password", "")),
         }
-        self._manifest: Any = None
+        self._manifest = manifest
 
     def run(
         self,
@@ -109,8 +113,14 @@ class Dbt:
     ) -> None:
         """Run a command, and leave its artifacts in a folder; raise RuntimeError where it fails."""
         if self._manifest is None:
-            self._manifest = self._invoke(["parse", "--no-partial-parse"], folder)
-        self._invoke([command, *arguments, "--vars", json.dumps(dict(variables or {}))], folder)
+            self._manifest = self.parse(folder, "--no-partial-parse")
+        self._invoke([*command.split(), *arguments, *_vars(variables)], folder)
+
+    def parse(
+        self, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the project as dbt reads it for this database."""
+        return self._invoke(["parse", *arguments, *_vars(variables)], folder)
 
     def _invoke(self, arguments: list[str], folder: Path) -> Any:
         project = str(settings.project_folder())
@@ -132,6 +142,34 @@ class Dbt:
             ]
             raise RuntimeError(f"dbt {arguments[0]} failed: {done.exception or failed}")
         return done.result
+
+
+class ParsedProject:
+    """The project as dbt has parsed it for one database, for others of that server, too.
+
+    A parse takes dbt longer than most builds of a small farm; another database only has another
+    name.
+    """
+
+    def __init__(self, manifest: Any, database: str) -> None:
+        self._pickled = pickle.dumps(manifest)
+        self._database = database
+
+    def of(self, database: str) -> Any:
+        """Return the project as dbt would parse it for a database of another name."""
+        manifest = pickle.loads(self._pickled)  # noqa: S301
+        for node in (*manifest.nodes.values(), *manifest.sources.values()):
+            node.database = database
+            if node.relation_name:
+                node.relation_name = node.relation_name.replace(
+                    f'"{self._database}"', f'"{database}"', 1
+                )
+        manifest.build_flat_graph()
+        return manifest
+
+
+def _vars(variables: Mapping[str, Any] | None) -> tuple[str, str]:
+    return "--vars", json.dumps(dict(variables or {}))
 
 
 def compile_project(

@@ -31,7 +31,7 @@ from anchorline.bench.building import BuildWork, RowsRead, read_build
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
-from devtools.compiled_models import Dbt, compile_project, prepare_database
+from devtools.compiled_models import Dbt, ParsedProject, compile_project, prepare_database
 from devtools.farm_comparison import SETTINGS, FarmBench
 
 AS_OF = date(2025, 9, 30)
@@ -71,7 +71,6 @@ LONGEST = (
     "farms",
     "test_refresh_equality",
     "test_refresh",
-    "test_planning",
     "test_monitoring_marts",
     "test_expectations",
     "test_roles",
@@ -79,7 +78,6 @@ LONGEST = (
     "test_metabase_questions",
     "test_demo_farm",
     "test_restart",
-    "test_demo_build",
 )
 """Groups of tests that take a quarter of a minute and more: they begin first, in this order.
 
@@ -87,7 +85,7 @@ The first builds the demo farm; the next two need none, so that nobody waits unt
 """
 
 
-ON_THE_SMALL_DEMO = ("test_built_demo", "test_workload")
+ON_THE_SMALL_DEMO = ("test_built_demo", "test_demo_build", "test_planning", "test_workload")
 """Files that use the demo farm of two batches, built once."""
 
 
@@ -344,6 +342,30 @@ def built_demo(
             (folder / "is_built").touch()
         assert (folder / "is_built").exists(), "the demo farm could not be built"
     return demo
+
+
+@pytest.fixture(scope="session")
+def parsed_project(
+    built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory
+) -> ParsedProject:
+    """The project as the build of the demo farm has parsed it."""
+    dbt = Dbt(built_demo.url)
+    manifest = dbt.parse(
+        tmp_path_factory.mktemp("parsed"),
+        *("--partial-parse-file-path", str(built_demo.target_folder / "partial_parse.msgpack")),
+        variables={"as_of_date": AS_OF.isoformat()},
+    )
+    return ParsedProject(manifest, dbt.database)
+
+
+@pytest.fixture(scope="session")
+def dbt_on(parsed_project: ParsedProject) -> Callable[[str], Dbt]:
+    """Give dbt, in this process, for a database; its project is parsed already."""
+
+    def dbt(url: str) -> Dbt:
+        return Dbt(url, parsed_project.of(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])))
+
+    return dbt
 
 
 @pytest.fixture(scope="session")

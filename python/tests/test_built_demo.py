@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,11 +13,13 @@ import pytest
 from conftest import AS_OF, BuiltDemo
 from psycopg import sql
 
-from anchorline.build import dbt_build, dbt_program
-from anchorline.errors import AnchorlineError
 from anchorline.raw.schema import create_raw_tables
 from anchorline.raw.sources import read_sources
-from anchorline.settings import project_folder
+from devtools.compiled_models import Dbt
+
+VARIABLES = {"as_of_date": AS_OF.isoformat()}
+
+DbtOn = Callable[[str], Dbt]
 
 LISTED_BESIDE_THE_BAD_ROWS = {"departure_day_feed", "transfer_missing_as_mortality"}
 """Cases that are no mistakes of the trouble batch, and are listed as rejected all the same."""
@@ -104,25 +105,10 @@ def test_planned_activities_kept_to_their_days_as_the_farm_did(built_demo: Built
     }
 
 
-def test_docs_describe_every_model_and_column(built_demo: BuiltDemo, tmp_path: Path) -> None:
-    project = project_folder()
-    command = [
-        str(dbt_program()),
-        *("docs", "generate", "--target", "prod"),
-        *("--project-dir", str(project), "--profiles-dir", str(project)),
-        # the project as the build has parsed it
-        *("--vars", json.dumps({"as_of_date": AS_OF.isoformat()})),
-        *("--partial-parse-file-path", str(built_demo.target_folder / "partial_parse.msgpack")),
-    ]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **built_demo.environment, "DBT_TARGET_PATH": str(tmp_path)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+def test_docs_describe_every_model_and_column(
+    built_demo: BuiltDemo, dbt_on: DbtOn, tmp_path: Path
+) -> None:
+    dbt_on(built_demo.url).run("docs generate", tmp_path, variables=VARIABLES)
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     catalog = json.loads((tmp_path / "catalog.json").read_text(encoding="utf-8"))
     nodes = {**manifest["nodes"], **manifest["sources"]}
@@ -205,13 +191,23 @@ def test_a_failed_row_says_what_does_not_hold(
     assert all(rules[0].startswith(failed) and row for rules, row in found)
 
 
-def _build(demo: BuiltDemo, *arguments: str) -> None:
-    dbt_build(
-        "prod",
-        variables={"as_of_date": AS_OF.isoformat()},
-        environment=demo.environment,
-        arguments=("--exclude-resource-types", "unit_test", *arguments),
-    )
+@pytest.fixture(scope="module")
+def build(
+    small_demo: BuiltDemo, dbt_on: DbtOn, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """Build and test what is in the database of the small farm at the time."""
+    dbt = dbt_on(small_demo.url)
+    folder = tmp_path_factory.mktemp("artifacts")
+
+    def build(*arguments: str, **variables: str) -> None:
+        dbt.run(
+            "build",
+            folder,
+            *("--exclude-resource-types", "unit_test", *arguments),
+            variables=VARIABLES | variables,
+        )
+
+    return build
 
 
 def _fingerprint(url: str) -> list[tuple[object, ...]]:
@@ -229,7 +225,7 @@ def _fingerprint(url: str) -> list[tuple[object, ...]]:
 
 
 def test_two_rows_for_one_key_stop_the_build_before_anything_is_replaced(
-    small_copy: BuiltDemo,
+    small_copy: BuiltDemo, build: Callable[..., None]
 ) -> None:
     with psycopg.connect(small_copy.url) as connection:
         connection.execute(
@@ -239,29 +235,29 @@ def test_two_rows_for_one_key_stop_the_build_before_anything_is_replaced(
             "insert into batch_growthsample select * from batch_growthsample order by id limit 1"
         )
     before = _fingerprint(small_copy.url)
-    with pytest.raises(AnchorlineError) as raised:
-        _build(small_copy)
-    assert "batch_growthsample" in str(raised.value.details)
+    with pytest.raises(RuntimeError, match="batch_growthsample"):
+        build()
     assert _fingerprint(small_copy.url) == before
 
 
-def test_no_mart_is_replaced_when_a_test_upstream_fails(small_copy: BuiltDemo) -> None:
+def test_no_mart_is_replaced_when_a_test_upstream_fails(
+    small_copy: BuiltDemo, build: Callable[..., None]
+) -> None:
     """A weight that jumps by more than 30 % a day fails a test between the engine and the marts."""
     with psycopg.connect(small_copy.url) as connection:
         connection.execute("update scenario_tgc_model_stage set tgc_value = 6 where tgc_value > 0")
         connection.execute("update environmental_environmentalreading set value = 29")
     before = _fingerprint(small_copy.url)
-    with pytest.raises(AnchorlineError) as raised:
-        _build(small_copy)
-    assert "assert_weight_jumps_only_at_anchors_and_arrivals" in str(raised.value.details)
+    with pytest.raises(RuntimeError, match="assert_weight_jumps_only_at_anchors_and_arrivals"):
+        build()
     after = _fingerprint(small_copy.url)
     assert after == before
 
 
-def test_an_empty_farm_has_empty_marts(small_empty: BuiltDemo) -> None:
+def test_an_empty_farm_has_empty_marts(small_empty: BuiltDemo, build: Callable[..., None]) -> None:
     with psycopg.connect(small_empty.url) as connection:
         create_raw_tables(connection, "public")
-    _build(small_empty)
+    build()
     with psycopg.connect(small_empty.url) as connection:
         count = connection.execute(
             "select count(*) from anchorline_marts.daily_assignment_states"
@@ -269,7 +265,7 @@ def test_an_empty_farm_has_empty_marts(small_empty: BuiltDemo) -> None:
     assert count == (0,)
 
 
-def test_an_older_instance_builds(small_copy: BuiltDemo) -> None:
+def test_an_older_instance_builds(small_copy: BuiltDemo, build: Callable[..., None]) -> None:
     """Without the columns that newer instances have, and without any optional table."""
 
     url = small_copy.url
@@ -288,7 +284,7 @@ def test_an_older_instance_builds(small_copy: BuiltDemo) -> None:
                             named, sql.Identifier(column.name)
                         )
                     )
-    _build(small_copy)
+    build()
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "select count(*), count(*) filter (where anchor_type = 'transfer') "
@@ -301,16 +297,15 @@ def test_an_older_instance_builds(small_copy: BuiltDemo) -> None:
 
 
 def test_power_law_refuses_coefficients_of_the_cube_root_form(
-    small_copy: BuiltDemo, tmp_path: Path
+    small_copy: BuiltDemo, build: Callable[..., None]
 ) -> None:
     url = small_copy.url
-    environment = {**small_copy.environment, "DBT_TARGET_PATH": str(tmp_path)}
     before = _fingerprint(url)
-    with pytest.raises(AnchorlineError) as raised:
-        _build_power_law(environment)
-    details = str(raised.value.details)
-    assert "growth_formula is power_law, but these coefficients were not fitted" in details
-    assert "grows a 1 kg fish at 10 °C by" in details
+    with pytest.raises(RuntimeError) as raised:
+        build(growth_formula="power_law")
+    said = str(raised.value)
+    assert "growth_formula is power_law, but these coefficients were not fitted" in said
+    assert "grows a 1 kg fish at 10 °C by" in said
     assert _fingerprint(url) == before
 
     with psycopg.connect(url) as connection:
@@ -318,7 +313,10 @@ def test_power_law_refuses_coefficients_of_the_cube_root_form(
             "update scenario_tgcmodel set tgc_value = 0.0081, exponent_n = 1, exponent_m = 0.6667"
         )
         connection.execute("delete from scenario_tgc_model_stage")
-    _build_power_law(environment, "test", "--select", "+daily_assignment_states")
+    build(
+        *("--exclude-resource-types", "test", "--select", "+daily_assignment_states"),
+        growth_formula="power_law",
+    )
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "select count(*) from anchorline_marts.daily_assignment_states "
@@ -328,16 +326,9 @@ def test_power_law_refuses_coefficients_of_the_cube_root_form(
     assert row[0] > 10_000
 
 
-def _build_power_law(environment: dict[str, str], *left_out: str) -> None:
-    dbt_build(
-        "prod",
-        variables={"as_of_date": AS_OF.isoformat(), "growth_formula": "power_law"},
-        environment=environment,
-        arguments=("--exclude-resource-types", "unit_test", *left_out),
-    )
-
-
-def test_the_operational_view_outlives_a_swap_of_its_table(small_copy: BuiltDemo) -> None:
+def test_the_operational_view_outlives_a_swap_of_its_table(
+    small_copy: BuiltDemo, build: Callable[..., None]
+) -> None:
     """Also where the run ends before the view's own model, and to whoever reads it meanwhile.
 
     A swap waits for another one, and, for a view that somebody is about to read, before it takes
@@ -356,24 +347,22 @@ def test_the_operational_view_outlives_a_swap_of_its_table(small_copy: BuiltDemo
         swapping.execute("select pg_advisory_xact_lock(hashtext('anchorline swap'), 0)")
         # what a query holds before it takes the table
         reading.execute(sql.SQL("alter view {} owner to current_user").format(view))
-        build = threads.submit(
-            _build, small_copy, "--full-refresh", "-s", "daily_assignment_states"
-        )
+        building = threads.submit(build, "--full-refresh", "-s", "daily_assignment_states")
 
-        _wait_for_lock(connection, "advisory", build)
+        _wait_for_lock(connection, "advisory", building)
         swapping.rollback()
-        _wait_for_lock(connection, "relation", build)
+        _wait_for_lock(connection, "relation", building)
         read = reading.execute("select count(*) from anchorline_marts.daily_assignment_states")
         assert read.fetchone() == before[:1]
         reading.rollback()
 
-        build.result()
+        building.result()
         assert connection.execute(count).fetchone() == before
 
 
-def _wait_for_lock(connection: psycopg.Connection, kind: str, build: Future[None]) -> None:
+def _wait_for_lock(connection: psycopg.Connection, kind: str, building: Future[None]) -> None:
     """Wait until dbt waits for a lock of this kind."""
     waiting = "select count(*) from pg_locks where not granted and locktype = %s"
     while connection.execute(waiting, (kind,)).fetchone() == (0,):
-        assert not build.done(), f"the build waited for no lock of the kind {kind}"
+        assert not building.done(), f"the build waited for no lock of the kind {kind}"
         time.sleep(0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -34,17 +33,13 @@ def test_summary_names_every_mart_and_the_active_batches(
     assert row[0] in shown.stdout
 
 
-def test_failed_build_says_so(
-    make_database: Callable[[], str], use_database: Callable[[str], None], tmp_path: Path
-) -> None:
-    use_database(make_database())  # no raw tables in it
+def test_failed_build_says_so(small_empty: BuiltDemo) -> None:
+    """There are no raw tables. The project is parsed already for a database of that name."""
     with pytest.raises(AnchorlineError, match="dbt build failed") as raised:
         dbt_build(
             "prod",
-            environment={
-                "DBT_TARGET_PATH": str(tmp_path / "target"),
-                "DBT_LOG_PATH": str(tmp_path / "logs"),
-            },
+            variables={"as_of_date": AS_OF.isoformat()},
+            environment=small_empty.environment,
         )
     details = str(raised.value.details)
     assert "holds no table of the operational system" in details

@@ -59,10 +59,10 @@ def _one(url: str, query: str, *parameters: object) -> Any:
 class ChangedFarm:
     """A copy of the demo farm whose records have changed, and the batches that were chosen."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, dbt: Dbt, folder: Path) -> None:
         """Choose the batches: each is alive, and no movement ties it to another one."""
         self.url = url
-        self._dbt = Dbt(url)
+        self._dbt = dbt
         self._folder = folder
         chosen = _rows(
             url,
@@ -122,11 +122,12 @@ class ChangedFarm:
 def farm(
     built_demo: BuiltDemo,
     copy_database: Callable[[str], str],
+    dbt_on: Callable[[str], Dbt],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> ChangedFarm:
     """Correct a sample and kill the run; then change a plan, delete a batch, and run to the end."""
     url = copy_database(built_demo.url)
-    changed = ChangedFarm(url, tmp_path_factory.mktemp("monitoring"))
+    changed = ChangedFarm(url, dbt_on(url), tmp_path_factory.mktemp("monitoring"))
     chosen = {
         "sample": changed.sample_id,
         "batch": changed.gone,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -13,8 +11,7 @@ import pytest
 from conftest import AS_OF, BuiltDemo
 from psycopg import sql
 
-from anchorline import settings
-from anchorline.build import dbt_program
+from devtools.compiled_models import Dbt
 
 INTERMEDIATE = "anchorline_intermediate"
 
@@ -92,22 +89,18 @@ class Engine:
 
 
 @pytest.fixture(scope="module")
-def engine(built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(
+    built_demo: BuiltDemo,
+    dbt_on: Callable[[str], Dbt],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Engine:
     """The states of the demo farm, computed from its first day on."""
-    project = settings.project_folder()
     folder = tmp_path_factory.mktemp("dbt")
-    subprocess.run(
-        [
-            str(dbt_program()),
-            *("--quiet", "compile", "--target", "prod", "--select", "int_growth_states"),
-            *("--project-dir", str(project), "--profiles-dir", str(project)),
-            # the project as the build has parsed it
-            *("--vars", json.dumps({"as_of_date": AS_OF.isoformat()})),
-            *("--partial-parse-file-path", str(built_demo.target_folder / "partial_parse.msgpack")),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, **built_demo.environment, "DBT_TARGET_PATH": str(folder)},
+    dbt_on(built_demo.url).run(
+        "compile",
+        folder,
+        *("--select", "int_growth_states"),
+        variables={"as_of_date": AS_OF.isoformat()},
     )
     (compiled,) = folder.glob("compiled/**/int_growth_states.sql")
     query = compiled.read_text()

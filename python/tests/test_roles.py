@@ -16,13 +16,13 @@ from conftest import AS_OF, BuiltDemo
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
-from anchorline.build import dbt_build
 from anchorline.cli import main
 from anchorline.database import EmbeddedServer
 from anchorline.errors import AnchorlineError
 from anchorline.raw.schema import RAW_TABLES, create_raw_tables
 from anchorline.report.write import write
 from anchorline.roles import Roles
+from devtools.compiled_models import Dbt
 
 PREFIX: Final = 'Laks "ø" '
 """Roles belong to the whole server: a prefix of our own, with all that must be quoted."""
@@ -35,6 +35,8 @@ LOGINS: Final = {
     "test_planner": ROLES.writer,
     "test_migration": ROLES.owner,
 }
+
+WITHOUT_TESTS: Final = ("--exclude-resource-types", "test", "unit_test")
 
 Row = tuple[Any, ...]
 
@@ -236,7 +238,7 @@ def test_runner_owns_what_was_built_before(farm: Farm) -> None:
 
 
 def test_rights_outlive_rebuilds_and_statements_reach_the_marts(
-    farm: Farm, use: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, use: Callable[[str], None], dbt_on: Callable[[str], Dbt], tmp_path: Path
 ) -> None:
     """A writer states, the runner builds everything anew, the reader reads it."""
     with farm.of("test_dashboard") as reader:
@@ -263,13 +265,9 @@ def test_rights_outlive_rebuilds_and_statements_reach_the_marts(
     assert {entry["change"] for entry in before} >= {"will count", "will be excluded", "will go"}
     assert {e["stated"]["by"] for e in before if e["change"] == "will count"} == {"test_planner"}
 
-    use(farm.url_of("test_etl"))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-    monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
+    dbt = dbt_on(farm.url_of("test_etl"))
     variables = {"as_of_date": AS_OF.isoformat(), "role_prefix": PREFIX}
-    dbt_build(
-        "prod", variables=variables, arguments=("--exclude-resource-type", "test", "unit_test")
-    )
+    dbt.run("build", tmp_path, *WITHOUT_TESTS, variables=variables)
     with farm.of("test_dashboard") as reader:
         for mart in relations(reader, "anchorline_marts"):
             allowed(reader, sql.SQL("select * from {} limit 1").format(mart))
@@ -291,10 +289,7 @@ def test_rights_outlive_rebuilds_and_statements_reach_the_marts(
     assert all(entry["change"] is None for entry in after.values())
 
     # with its tests, one of which runs in temporary tables
-    use(farm.url_of("test_etl"))
-    dbt_build(
-        "prod", variables=variables, arguments=("--full-refresh", "--select", "weight_anchors")
-    )
+    dbt.run("build", tmp_path, "--full-refresh", "--select", "weight_anchors", variables=variables)
     with farm.of("test_dashboard") as reader:
         allowed(reader, "select from anchorline_marts.weight_anchors")
 
@@ -303,9 +298,8 @@ def test_first_build_by_the_runner_gives_the_writer_its_tables(
     make_database: Callable[[], str],
     database_environment: Callable[[str], dict[str, str]],
     server: EmbeddedServer,
-    use: Callable[[str], None],
+    dbt_on: Callable[[str], Dbt],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Roles first, then the first build: what it creates has the rights of the roles as well."""
     url = make_database()
@@ -313,13 +307,11 @@ def test_first_build_by_the_runner_gives_the_writer_its_tables(
         create_raw_tables(connection, "public")
     farm = Farm(url, as_admin(url, server))
     make_roles(farm.admin_url, database_environment)
-    use(farm.url_of("test_etl"))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-    monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
-    dbt_build(
-        "prod",
+    dbt_on(farm.url_of("test_etl")).run(
+        "build",
+        tmp_path,
+        *("--select", "+lifecycle_stages", *WITHOUT_TESTS),
         variables={"role_prefix": PREFIX},
-        arguments=("--select", "+lifecycle_stages", "--exclude-resource-type", "test", "unit_test"),
     )
     with farm.of("test_planner") as writer:
         allowed(writer, INSERT_ANCHOR)
