@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench mutants clean env
+.PHONY: help demo test lint ruff bench mutants clean env
 .NOTPARALLEL:
 
 # finds or downloads uv and runs it; needs nothing but Python
@@ -12,13 +12,15 @@ help: ## list what can be made
 demo: ## embedded database, demo farm, dbt build, summary, growth page
 	@$(UV) run --locked anchorline demo run
 
-test: lint ## lint, Python tests, and the whole build on a throw-away database
+test: ruff ## lint, Python tests, and the whole build on a throw-away database
 	@$(PYTHON) tools/get_chromium.py
-	@$(UV) run --locked pytest -n 2 --dist loadscope
+	@$(UV) run --locked python tools/lint.py pytest -n 2 --dist loadscope
 
-lint: ## ruff, mypy and sqlfluff
-	@$(UV) run --locked sh -c 'ruff format --check . && ruff check . || exit; \
-	  mypy & sqlfluff lint; linted=$$?; wait $$! && exit $$linted'
+lint: ruff ## ruff, mypy and sqlfluff
+	@$(UV) run --locked python tools/lint.py
+
+ruff:
+	@$(UV) run --locked sh -c 'ruff format --check . && ruff check .'
 
 bench: ## how fast it is, measured on a small farm
 	@$(UV) run --locked anchorline bench
