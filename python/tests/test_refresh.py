@@ -339,6 +339,12 @@ def test_connections_are_kept_from_model_to_model(
     assert 0 < len(opened) < 20
 
 
+def test_queries_of_nodes_that_have_ended_are_not_held_in_memory(session: RefreshSession) -> None:
+    nodes = list(session._refresher._dbt.nodes("model"))
+    assert sum(node.compiled for node in nodes) > 50
+    assert [node.name for node in nodes if node.compiled_code] == []
+
+
 def test_new_readings_are_found_by_their_id(
     session: RefreshSession, connection: psycopg.Connection
 ) -> None:

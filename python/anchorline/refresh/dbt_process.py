@@ -216,12 +216,23 @@ class DbtProcess:
     def _hear(self, event: Any) -> None:
         """Count the nodes as they end; called by dbt's threads."""
         name = event.info.name
-        if name == "NodeFinished" and self._on_node is not None:
-            with self._lock:
-                self._done += 1
-                self._on_node(str(event.data.node_info.node_name), self._done, self._total)
+        if name == "NodeFinished":
+            self._forget_query(str(event.data.node_info.unique_id))
+            if self._on_node is not None:
+                with self._lock:
+                    self._done += 1
+                    self._on_node(str(event.data.node_info.node_name), self._done, self._total)
         elif name == "ConcurrencyLine":
             self._total = int(getattr(event.data, "node_count", 0) or 0)
+
+    def _forget_query(self, unique_id: str) -> None:
+        """Drop what dbt has compiled for a node that has ended, and would keep until the next run.
+
+        The queries of a refresh name the ids that it examines, which may be tens of thousands.
+        """
+        node = self._manifest.nodes.get(unique_id)
+        if node is not None and getattr(node, "compiled_code", None):
+            node.compiled_code = None
 
 
 def _without_tests(manifest: Any) -> Any:
