@@ -9,15 +9,18 @@ queries. So do most data tests.
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from types import CodeType
 from typing import Any, Final
 
 import psycopg2  # type: ignore[import-untyped]
+from dbt import compilation
 from dbt.adapters.contracts.connection import ConnectionState
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.cli.main import cli
 from dbt_common.clients import agate_helper
 from dbt_common.clients.jinja import MacroFuzzEnvironment
@@ -35,6 +38,8 @@ def make_lean() -> None:
     It holds for all runs of dbt in this process.
     """
     PostgresAdapter.ConnectionManager = KeptConnections
+    PostgresAdapter.get_columns_in_relation = _columns_once  # type: ignore[method-assign]
+    compilation.inject_ctes_into_sql = inject_ctes
     MacroFuzzEnvironment.compile = _compile_once  # type: ignore[assignment]
     agate_helper.empty_table = _empty_table
 
@@ -70,6 +75,46 @@ class KeptConnections(PostgresConnectionManager):
                 connection.transaction_open = False
         else:
             super().release()
+
+
+_columns: Any = PostgresAdapter.get_columns_in_relation
+
+
+def _columns_once(adapter: Any, relation: Any) -> Any:
+    """Return the columns of a table; unit tests, which ask for all their inputs, ask once a run.
+
+    The tables are built when their readers are tested, and stay as they are until the run ends.
+    """
+    connection = adapter.connections.get_if_exists()
+    if (
+        connection is None
+        or not str(connection.name).startswith("unit_test.")
+        or relation.schema is None  # a temporary table of the test itself
+    ):
+        return _columns(adapter, relation)
+    known = vars(adapter).setdefault("columns_of_inputs", {})
+    name = relation.render()
+    if name not in known:
+        known[name] = _columns(adapter, relation)
+    return known[name]
+
+
+_inject_ctes = compilation.inject_ctes_into_sql
+_WITH: Final = re.compile(
+    r"(?: \s | --[^\n]*\n | /\*.*?\*/ )* with \b (?: \s+ recursive \b )? \s*",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+
+
+def inject_ctes(sql: str, ctes: list[InjectedCTE]) -> str:
+    """Put CTEs, such as the inputs of a unit test, before those of a query.
+
+    dbt parses the whole query to find its `with`. Nearly all begin with it.
+    """
+    found = _WITH.match(sql)
+    if not ctes or found is None:
+        return _inject_ctes(sql, ctes)
+    return sql[: found.end()] + ", ".join(cte.sql for cte in ctes) + ", " + sql[found.end() :]
 
 
 class HeardEvents(EventManager):
