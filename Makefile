@@ -28,7 +28,7 @@ bench: ## how fast it is, measured on a small farm
 mutants: ## change the SQL in one place at a time: does a check notice? (half an hour)
 	@PYTHONPATH=python $(UV) run --locked python -m devtools.mutants
 
-env: ## print the shell environment for dbt and psql, to be evaluated
+env: ## print the shell environment in which dbt works, to be evaluated
 	@$(UV) run --locked anchorline env
 
 clean: ## stop the server and remove everything that was made here

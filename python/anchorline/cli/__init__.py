@@ -15,7 +15,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module:attribute, one line of help); in the order in which they are needed
     "demo": ("anchorline.cli.demo:demo", "Load and build a demo farm, whose truth is known."),
     "db": ("anchorline.cli.db:db", "Run the embedded PostgreSQL: start, stop, look inside."),
-    "env": ("anchorline.cli.env:env", "Print the shell environment for dbt and psql."),
+    "env": ("anchorline.cli.env:env", "Print the shell environment in which dbt works."),
     "doctor": ("anchorline.cli.doctor:doctor", "Check a database before its first build."),
     "load": ("anchorline.cli.load:load", "Load raw tables from a folder of CSV files."),
     "summary": ("anchorline.cli.summary:summary", "Show what the marts hold now."),

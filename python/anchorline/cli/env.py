@@ -1,4 +1,4 @@
-"""`anchorline env`: the shell environment for dbt and psql."""
+"""`anchorline env`: the shell environment in which dbt works."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anchorline.database import project_server
 def env() -> None:
     r"""Print what a shell needs so that plain `dbt build` works.
 
-    Puts the programs of the locked environment on the PATH and tells dbt and libpq where the
+    Puts the programs of the locked environment on the PATH and tells dbt where the
     embedded database is. The targets dev and prod take the usual PG* variables beside it.
 
     \b
