@@ -38,7 +38,6 @@ def make_lean() -> None:
     It holds for all runs of dbt in this process.
     """
     PostgresAdapter.ConnectionManager = KeptConnections
-    PostgresAdapter.get_columns_in_relation = _columns_once  # type: ignore[method-assign]
     compilation.inject_ctes_into_sql = inject_ctes
     MacroFuzzEnvironment.compile = _compile_once  # type: ignore[assignment]
     agate_helper.empty_table = _empty_table
@@ -75,28 +74,6 @@ class KeptConnections(PostgresConnectionManager):
                 connection.transaction_open = False
         else:
             super().release()
-
-
-_columns: Any = PostgresAdapter.get_columns_in_relation
-
-
-def _columns_once(adapter: Any, relation: Any) -> Any:
-    """Return the columns of a table; unit tests, which ask for all their inputs, ask once a run.
-
-    The tables are built when their readers are tested, and stay as they are until the run ends.
-    """
-    connection = adapter.connections.get_if_exists()
-    if (
-        connection is None
-        or not str(connection.name).startswith("unit_test.")
-        or relation.schema is None  # a temporary table of the test itself
-    ):
-        return _columns(adapter, relation)
-    known = vars(adapter).setdefault("columns_of_inputs", {})
-    name = relation.render()
-    if name not in known:
-        known[name] = _columns(adapter, relation)
-    return known[name]
 
 
 _inject_ctes = compilation.inject_ctes_into_sql
