@@ -190,17 +190,25 @@ def test_rows_that_a_refresh_is_yet_to_change_are_told_apart(
     connection: psycopg.Connection[Any],
 ) -> None:
     began = server_time(connection)
-    connection.execute(
-        "insert into anchorline_ops.refresh_log (mode, reason, ended_at, outcome)"
-        " values ('scan', 'before', %s::timestamptz - interval '1 s', 'succeeded')",
-        (began,),
-    )
+
+    def log_refresh(ended_at: str) -> None:
+        connection.execute(
+            "insert into anchorline_ops.refresh_log (mode, reason, ended_at, outcome) "
+            f"values ('scan', 'x', {ended_at}, 'succeeded')"
+        )
+
+    log_refresh("clock_timestamp() - interval '1 minute'")
+    log_refresh("null")  # killed: nobody is at work
     assert reasons_to_verify_again(connection, "prod", began) == []
-    connection.execute(
-        "insert into anchorline_ops.refresh_log (mode, reason) values ('scan', 'at work')"
-    )
+    lock = "(hashtext('anchorline refresh'), hashtext('anchorline'))"
+    connection.execute("select pg_advisory_lock" + lock)
+    (at_work,) = reasons_to_verify_again(connection, "prod", began)
+    connection.execute("select pg_advisory_unlock" + lock)
+    assert reasons_to_verify_again(connection, "prod", began) == []
+    log_refresh("clock_timestamp()")
     connection.execute("insert into anchorline_ops.change_events (reason) values ('by hand')")
-    at_work, queued = reasons_to_verify_again(connection, "prod", began)
+    ended, queued = reasons_to_verify_again(connection, "prod", began)
+    assert ended == at_work
     assert "was at work" in at_work
     assert "(1 queued)" in queued
     connection.execute("drop schema anchorline_ops cascade")

@@ -9,6 +9,7 @@ from psycopg import Connection, sql
 from anchorline import settings
 from anchorline.events import queue
 from anchorline.refresh import log
+from anchorline.refresh.lock import is_refreshing
 
 
 def server_time(connection: Connection) -> datetime:
@@ -22,17 +23,8 @@ def server_time(connection: Connection) -> datetime:
 def reasons_to_verify_again(connection: Connection, target: str, since: datetime) -> list[str]:
     """Return sentences: of refreshes since a moment, and of changes that wait for one."""
     reasons = []
-    if log.exists(connection, target, "refresh_log"):
-        refreshed = connection.execute(
-            sql.SQL("select from {} where coalesce(ended_at, %s) >= %s limit 1").format(
-                log.ops_table(target, "refresh_log")
-            ),
-            (since, since),
-        ).fetchone()
-        if refreshed is not None:
-            reasons.append(
-                "A refresh was at work while the tables were read: verify again after it."
-            )
+    if is_refreshing(connection, target) or _has_refreshed(connection, target, since):
+        reasons.append("A refresh was at work while the tables were read: verify again after it.")
     if log.exists(connection, target, "change_events"):
         waiting = queue.queue_size(connection, settings.layer_schema("ops", target))
         if waiting.event_count:
@@ -41,3 +33,15 @@ def reasons_to_verify_again(connection: Connection, target: str, since: datetime
                 "`anchorline refresh`, and verify again."
             )
     return reasons
+
+
+def _has_refreshed(connection: Connection, target: str, since: datetime) -> bool:
+    if not log.exists(connection, target, "refresh_log"):
+        return False
+    ended = connection.execute(
+        sql.SQL("select from {} where ended_at >= %s limit 1").format(
+            log.ops_table(target, "refresh_log")
+        ),
+        (since,),
+    ).fetchone()
+    return ended is not None
