@@ -7,6 +7,7 @@ linters say is shown at the end.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,12 +31,23 @@ def main(command: Sequence[str]) -> int:
             stack.callback(_end, process)
             linting.append((linter[0], process, said))
         if command:
-            codes.append(subprocess.run(command, check=False).returncode)
+            codes.append(_run(command))
         for name, process, said in linting:
             codes.append(process.wait())
             said.seek(0)
             print(f"{name}: {said.read().decode(errors='replace').strip()}", flush=True)
     return 1 if any(codes) else 0
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run a command to its end, also after Ctrl-C, which it gets too: it may have to tidy up."""
+    process = subprocess.Popen(command)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -9,9 +9,11 @@ import importlib.util
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -353,3 +355,80 @@ def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
         "Removed Python's caches in python/",
     ]
     assert sorted(path for path in project.rglob("*") if path.is_file()) == kept
+
+
+# -- linters, and the tests beside them ------------------------------------------------------------
+
+
+@pytest.fixture
+def linting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with linters that find nothing, before others on the PATH."""
+    for name in ("mypy", "sqlfluff"):
+        write_linter(tmp_path / name, "echo nothing")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return tmp_path
+
+
+def write_linter(path: Path, does: str) -> None:
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+
+
+LINT = [sys.executable, str(PROJECT / "tools" / "lint.py")]
+
+
+@pytest.mark.parametrize(
+    ("linter", "command", "code"),
+    [
+        ("exit 0", ["true"], 0),
+        ("exit 0", ["false"], 1),
+        ("exit 0", [], 0),
+        ("echo wrong; exit 1", ["true"], 1),
+        ("echo wrong; exit 1", [], 1),
+    ],
+)
+def test_what_linters_and_tests_find_fails_the_run(
+    linting: Path, linter: str, command: list[str], code: int
+) -> None:
+    write_linter(linting / "mypy", linter)
+    done = subprocess.run([*LINT, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("mypy: wrong" in done.stdout) == ("wrong" in linter)
+    assert "sqlfluff: nothing" in done.stdout
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_tests_tidy_up_and_linters_end(linting: Path, sent: signal.Signals) -> None:
+    pid = linting / "pid"
+    write_linter(linting / "mypy", f"echo $$ > '{pid}.new'; mv '{pid}.new' '{pid}'; exec sleep 60")
+    tests = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "try:\n"
+        "    (folder / 'began').touch()\n"
+        "    time.sleep(60)\n"
+        "finally:\n"
+        "    time.sleep(1)\n"
+        "    (folder / 'tidy').touch()\n"
+    )
+    run = subprocess.Popen(
+        [*LINT, sys.executable, "-c", tests, str(linting)],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while not ((linting / "began").exists() and pid.exists()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if sent == signal.SIGINT:
+        os.killpg(run.pid, sent)  # as a terminal does
+    else:
+        run.send_signal(sent)
+        # the linter has its time; who ends the tests need not wait for it
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+    assert run.wait(30) != 0
+    assert (linting / "tidy").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
