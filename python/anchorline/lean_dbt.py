@@ -11,22 +11,34 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import ChainMap, deque
+from collections.abc import Iterable
 from functools import cache
 from types import CodeType
 from typing import Any, Final
 
 import psycopg2  # type: ignore[import-untyped]
 from dbt import compilation
+from dbt.adapters.base.impl import BaseAdapter
 from dbt.adapters.contracts.connection import ConnectionState
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.cli.main import cli
+from dbt.contracts.graph.manifest import Manifest
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients import agate_helper
-from dbt_common.clients.jinja import MacroFuzzEnvironment
+from dbt_common.clients.jinja import (
+    BaseMacroGenerator,
+    MacroFuzzEnvironment,
+    MacroFuzzTemplate,
+    NativeSandboxTemplate,
+)
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
+from jinja2.runtime import Context
+from jinja2.utils import missing
 
 KEPT: Final = ("model.", "test.", "unit_test.")
 """How the names of connections begin that are kept: nodes that end their transaction."""
@@ -35,12 +47,20 @@ KEPT: Final = ("model.", "test.", "unit_test.")
 def make_lean() -> None:
     """Keep dbt's connections from node to node, and what it has compiled from run to run.
 
-    It holds for all runs of dbt in this process.
+    It holds for all runs of dbt in this process. What it puts in place of dbt's own functions gives
+    what those give, and is compared with them in `test_lean_dbt.py`: look at both when dbt changes.
     """
     PostgresAdapter.ConnectionManager = KeptConnections
     compilation.inject_ctes_into_sql = inject_ctes
+    compilation.Linker.find_cycles = _find_cycles  # type: ignore[method-assign]
+    compilation.Linker.get_graph_summary = _graph_summary  # type: ignore[assignment, method-assign]
     MacroFuzzEnvironment.compile = _compile_once  # type: ignore[assignment]
     agate_helper.empty_table = _empty_table
+    agate_helper.build_type_tester = _type_tester
+    MacroFuzzEnvironment.context_class = Names
+    BaseMacroGenerator.get_macro = _macro_of_context  # type: ignore[assignment]
+    NativeSandboxTemplate.new_context = MacroFuzzTemplate.new_context  # type: ignore[assignment]
+    BehaviorFlagRendered._default_source = staticmethod(_source_of_flags)  # type: ignore[method-assign]
 
 
 def make_quiet(heard: frozenset[str]) -> None:
@@ -92,6 +112,33 @@ def inject_ctes(sql: str, ctes: list[InjectedCTE]) -> str:
     if not ctes or found is None:
         return _inject_ctes(sql, ctes)
     return sql[: found.end()] + ", ".join(cte.sql for cte in ctes) + ", " + sql[found.end() :]
+
+
+_find_cycles_anew = compilation.Linker.find_cycles
+_graph_summary_anew = compilation.Linker.get_graph_summary
+_without_cycles: deque[frozenset[tuple[str, str]]] = deque(maxlen=2)
+
+
+def _find_cycles(linker: compilation.Linker) -> Any:
+    """Look for cycles in a graph once; dbt looks in each run, at what it has parsed long ago."""
+    edges = frozenset(linker.graph.edges)
+    if edges in _without_cycles:
+        return None
+    found = _find_cycles_anew(linker)  # type: ignore[no-untyped-call]
+    if found is None:
+        _without_cycles.append(edges)
+    return found
+
+
+def _graph_summary(linker: compilation.Linker, manifest: Manifest) -> dict[int, dict[str, Any]]:
+    """Return what dbt writes to `graph_summary.json`; it turns all of each node to text for it."""
+    numbers = {name: number for number, name in enumerate(linker.graph)}
+    summary = {}
+    for name, number in numbers.items():
+        node = {"name": name, "type": manifest.expect(name).resource_type.value}
+        successors = [numbers[successor] for successor in linker.graph.successors(name)]
+        summary[number] = {**node, "succ": successors} if successors else node
+    return summary
 
 
 class HeardEvents(EventManager):
@@ -159,6 +206,55 @@ def _compile_once(
 
 
 _empty_table = cache(agate_helper.empty_table)
+_build_type_tester = cache(agate_helper.build_type_tester)
+
+
+def _type_tester(
+    text_columns: Iterable[str], string_null_values: Iterable[str] | None = ("null", "")
+) -> Any:
+    """Return what tells the types of columns, once for each set of columns that are texts."""
+    nulls = None if string_null_values is None else tuple(string_null_values)
+    return _build_type_tester(frozenset(text_columns), nulls)
+
+
+class Names(Context):
+    """The names that a template may use: those of its own, those of dbt and all macros."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        """Look a name up once; Jinja asks first whether there is one, in all of dbt's layers."""
+        if key in self.vars:
+            return self.vars[key]
+        try:
+            return self.parent[key]
+        except KeyError:
+            return missing
+
+
+_get_macro = BaseMacroGenerator.get_macro
+
+
+def _macro_of_context(generator: BaseMacroGenerator) -> Any:
+    """Make a macro once for each node that calls it; dbt makes it anew for each call."""
+    context: Any = generator.context
+    if not isinstance(context, ChainMap):
+        return _get_macro(generator)
+    made = vars(context).setdefault("made_macros", {})
+    template = generator.get_template()
+    if template not in made:
+        made[template] = _get_macro(generator)
+    return made[template]
+
+
+_default_source = BehaviorFlagRendered._default_source
+
+
+def _source_of_flags() -> str:
+    """Name the module that makes dbt's behavior flags: adapters do, in a base class.
+
+    dbt looks for it on the stack, for each flag of each run: Python then reads the sources of all
+    that stands there.
+    """
+    return BaseAdapter.__module__
 
 
 if __name__ == "__main__":

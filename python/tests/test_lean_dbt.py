@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.artifacts.resources.v1.components import InjectedCTE
+from dbt.compilation import Linker
+from dbt_common.behavior_flags import BehaviorFlagRendered
+from dbt_common.clients import agate_helper
+from dbt_common.clients.jinja import (
+    BaseMacroGenerator,
+    CallableMacroGenerator,
+    MacroFuzzEnvironment,
+    MacroFuzzTemplate,
+    NativeSandboxEnvironment,
+    NativeSandboxTemplate,
+)
+from jinja2 import Template
+from jinja2.runtime import Context
 
 from anchorline import lean_dbt
+from devtools.compiled_models import ParsedProject
 
 CTES = [
     InjectedCTE(id="one", sql=" one as (select 1 as a)"),
@@ -37,3 +57,108 @@ def test_ctes_are_put_where_dbt_puts_them(query: str, ctes: list[InjectedCTE]) -
             return repr(error)
 
     assert outcome(lean_dbt.inject_ctes) == outcome(lean_dbt._inject_ctes)
+
+
+def test_flags_come_from_where_dbt_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def source(find: Callable[[], str]) -> str:
+        monkeypatch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(find))
+        adapter = object.__new__(PostgresAdapter)
+        adapter.config = SimpleNamespace(flags={})
+        adapter.behavior = [{"name": "tried", "default": True, "description": "of this test"}]
+        return adapter.behavior.tried._behavior_change_event.flag_source
+
+    found = source(lean_dbt._default_source)
+    assert source(lean_dbt._source_of_flags) == found
+    assert found != "Unknown"
+
+
+@pytest.mark.parametrize("name", ["local", "macro", "shared", "of_dbt", "nothing", "empty"])
+def test_names_mean_what_they_mean_to_dbt(name: str) -> None:
+    layers = ChainMap({"macro": 1, "shared": 2}, ChainMap({"shared": 3, "of_dbt": 4}))
+    environment = MacroFuzzEnvironment()
+
+    def found(kind: type[Context]) -> object:
+        context = kind(environment, layers, None, {}, {})  # type: ignore[arg-type]
+        context.vars |= {"local": 5, "empty": None}
+        return context.resolve_or_missing(name)
+
+    assert found(lean_dbt.Names) is found(Context)
+
+
+@pytest.mark.parametrize(
+    "value", ["{{ macro('a') }}", "{{ 1 + 1 }}", "a {{ macro(x) }} b", "[1, {{ x }}]", "[1, 'a']"]
+)
+def test_arguments_of_tests_are_what_they_are_to_dbt(value: str) -> None:
+    names = {"macro": lambda text: f"<{text}>", "x": 7}
+
+    class Lean(NativeSandboxTemplate):
+        new_context = MacroFuzzTemplate.new_context
+
+    class OfJinja(NativeSandboxTemplate):
+        new_context = Template.new_context
+
+    def rendered(template: type[NativeSandboxTemplate]) -> object:
+        made = NativeSandboxEnvironment().from_string(value, template_class=template)
+        return made.render(ChainMap({"context": None}, names))
+
+    assert rendered(Lean) == rendered(OfJinja)
+
+
+def test_macros_belong_to_the_node_that_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "counted_down"
+    source = """
+        {% macro counted_down(count, word='of') %}
+            {%- if count %}{{ count }} {{ word }} {{ of_node }} {{ counted_down(count - 1, 'x') }}
+            {%- endif -%}
+        {% endmacro %}
+    """
+
+    def said(get_macro: object) -> list[str]:
+        monkeypatch.setattr(BaseMacroGenerator, "get_macro", get_macro)
+        texts = []
+        for node in ("a", "b"):
+            context = ChainMap[str, Any]({"of_node": node})
+            macro = CallableMacroGenerator(SimpleNamespace(name=name, macro_sql=source), context)  # type: ignore[arg-type]
+            context[name] = macro
+            texts += [macro(3), macro(1, word="last")]
+            context["of_node"] = "changed"
+            texts.append(macro(2))
+        return texts
+
+    assert said(lean_dbt._macro_of_context) == said(lean_dbt._get_macro)
+    assert len(set(said(lean_dbt._macro_of_context))) == 5
+
+
+def test_columns_are_of_the_types_that_dbt_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"a": "005", "b": "null", "c": 1, "d": "2024-02-29", "e": None, "f": True},
+        {"a": "", "b": "x", "c": 2.5, "d": None, "e": None, "f": False},
+    ]
+
+    def told(type_tester: object) -> list[object]:
+        monkeypatch.setattr(agate_helper, "build_type_tester", type_tester)
+        tables = [agate_helper.table_from_data_flat(rows, names) for names in ("abc", "abcdef")]
+        tables += [agate_helper.table_from_rows([["1", "x"]], "ab", text) for text in (["a"], None)]
+        return [
+            [
+                (type(kind), column.values())
+                for kind, column in zip(t.column_types, t.columns, strict=True)
+            ]
+            for t in (*tables, *tables)
+        ]
+
+    assert told(lean_dbt._type_tester) == told(lean_dbt._build_type_tester.__wrapped__)
+
+
+def test_the_graph_is_the_one_that_dbt_makes(parsed_project: ParsedProject) -> None:
+    manifest = parsed_project.of("demo")
+    linker = Linker()
+    linker.link_graph(manifest)
+    summary = lean_dbt._graph_summary(linker, manifest)
+    assert summary == lean_dbt._graph_summary_anew(linker, manifest)
+    assert len(summary) > 500
+    assert lean_dbt._find_cycles(linker) is lean_dbt._find_cycles(linker) is None
+    first, *_, last = linker.graph.edges
+    linker.dependency(first[0], last[1])
+    linker.dependency(last[1], first[0])
+    assert lean_dbt._find_cycles(linker) == lean_dbt._find_cycles_anew(linker) != None  # noqa: E711
