@@ -5,6 +5,9 @@
 # finds or downloads uv and runs it; needs nothing but Python
 PYTHON ?= python3
 UV := $(PYTHON) tools/get_uv.py
+# where the caller's environment keeps Python from keeping what it has compiled, each process would
+# compile all libraries anew: dbt and Great Expectations take seconds for that
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
