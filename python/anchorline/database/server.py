@@ -273,11 +273,11 @@ class EmbeddedServer:
         with contextlib.suppress(AnchorlineError):
             recorded = self._recorded()
         if recorded is not None:
-            self._end(recorded.pid)
+            self._end(recorded.pid, with_data=True)
             self._tell(f"Stopped the embedded database (process {recorded.pid})")
         for cluster in clusters:
             for pid in processes.servers_of(str(cluster)):
-                self._end(pid)
+                self._end(pid, with_data=True)
                 self._tell(f"Stopped a server that was left behind (process {pid})")
         there = sorted(cluster for cluster in clusters if cluster.is_dir())
         try:
@@ -648,8 +648,10 @@ class EmbeddedServer:
                 )
             time.sleep(0.03)
 
-    def _end(self, pid: int) -> None:
-        for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 15)):
+    def _end(self, pid: int, *, with_data: bool = False) -> None:
+        """End a server; one whose data go with it need not write what it holds in memory."""
+        ways = ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 15))
+        for number, seconds in ways[1:] if with_data else ways:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
