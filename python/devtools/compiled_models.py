@@ -28,6 +28,8 @@ from anchorline.lean_dbt import make_lean, make_quiet
 from anchorline.raw.schema import OLDER_COLUMNS, create_raw_tables
 
 TARGET: Final = "prod"
+SCHEMA: Final = "anchorline"
+"""What the names of that target's schemas begin with."""
 RAW_SCHEMA: Final = "public"
 
 
@@ -110,17 +112,22 @@ class Dbt:
         folder: Path,
         *arguments: str,
         variables: Mapping[str, Any] | None = None,
+        with_json: bool = False,
     ) -> None:
-        """Run a command, and leave its artifacts in a folder; raise RuntimeError where it fails."""
+        """Run a command; raise RuntimeError where it fails.
+
+        `folder` receives compiled queries and, `with_json`, the manifest, results and catalog.
+        """
         if self._manifest is None:
             self._manifest = self.parse(folder, "--no-partial-parse")
-        self._invoke([*command.split(), *arguments, *_vars(variables)], folder)
+        kept = "--write-json" if with_json else "--no-write-json"
+        self._invoke([kept, *command.split(), *arguments, *_vars(variables)], folder)
 
     def parse(
         self, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
     ) -> Any:
         """Return the project as dbt reads it for this database."""
-        return self._invoke(["parse", *arguments, *_vars(variables)], folder)
+        return self._invoke(["--no-write-json", "parse", *arguments, *_vars(variables)], folder)
 
     def _invoke(self, arguments: list[str], folder: Path) -> Any:
         project = str(settings.project_folder())
@@ -144,25 +151,40 @@ class Dbt:
         return done.result
 
 
+@dataclass(frozen=True)
 class ParsedProject:
-    """The project as dbt has parsed it for one database, for others of that server, too.
+    """The project as dbt has parsed it for one database, for all others of that server.
 
     A parse takes dbt longer than most builds of a small farm; another database only has another
-    name.
+    name, and another target other schemas.
     """
 
-    def __init__(self, manifest: Any, database: str) -> None:
-        self._pickled = pickle.dumps(manifest)
-        self._database = database
+    pickled: bytes
 
-    def of(self, database: str) -> Any:
-        """Return the project as dbt would parse it for a database of another name."""
-        manifest = pickle.loads(self._pickled)  # noqa: S301
+    @classmethod
+    def parse(
+        cls, dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None
+    ) -> ParsedProject:
+        """Let dbt read the project; `folder` receives its artifacts."""
+        manifest = dbt.parse(folder, "--no-partial-parse", variables=variables)
+        return cls(pickle.dumps(manifest))
+
+    def of(self, database: str, schema: str = SCHEMA) -> Any:
+        """Return the project as dbt would parse it for a database and a target's schema."""
+        manifest = pickle.loads(self.pickled)  # noqa: S301
+
+        def own(name: str) -> str:
+            of_target = f"{name}_".startswith(f"{SCHEMA}_")
+            return schema + name.removeprefix(SCHEMA) if of_target else name
+
+        for test in manifest.unit_tests.values():
+            test.schema = own(test.schema)
         for node in (*manifest.nodes.values(), *manifest.sources.values()):
-            node.database = database
+            before = f'"{node.database}"."{node.schema}".'
+            node.database, node.schema = database, own(node.schema)
             if node.relation_name:
                 node.relation_name = node.relation_name.replace(
-                    f'"{self._database}"', f'"{database}"', 1
+                    before, f'"{database}"."{node.schema}".', 1
                 )
         manifest.build_flat_graph()
         return manifest
@@ -179,7 +201,7 @@ def compile_project(
 
     `folder` receives dbt's artifacts; two compilations need two folders.
     """
-    dbt.run("compile", folder, "--full-refresh", variables=variables)
+    dbt.run("compile", folder, "--full-refresh", variables=variables, with_json=True)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     models: dict[str, Model] = {}
     data_tests: dict[str, str] = {}

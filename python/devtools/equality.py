@@ -100,6 +100,7 @@ class Project:
     version: int = 0
     manifests: dict[tuple[int, str], Any] = field(default_factory=dict)
     rebuilt_rules: tuple[int, str] | None = None
+    rules_of_views: tuple[int, str] | None = None
 
     @classmethod
     def copied(cls, folder: Path, variables: Mapping[str, Any]) -> Project:
@@ -187,6 +188,18 @@ class Project:
             ]
             raise DbtFailedError(f"dbt {' '.join(arguments)}: {result.exception or failed}")
 
+    @property
+    def rules(self) -> tuple[int, str]:
+        """What a build follows from, besides the records."""
+        return self.version, json.dumps(self.variables, sort_keys=True)
+
+    def refresh(self, variables: Mapping[str, Any] | None = None) -> None:
+        """Run what a refresh runs: tables, and views where the rules have changed."""
+        views = ("--exclude", "config.materialized:view")
+        is_new = self.rules_of_views != self.rules
+        self.dbt("prod", "run", "--select", MODELS, *(() if is_new else views), variables=variables)
+        self.rules_of_views = self.rules
+
     def manifest(self, target: str) -> Any:
         """Return the project as dbt reads it for a target."""
         key = (self.version, target)
@@ -250,8 +263,7 @@ def rebuild(connection: Connection, project: Project) -> None:
                     copied, original
                 )
             )
-    rules = (project.version, json.dumps(project.variables, sort_keys=True))
-    if project.rebuilt_rules == rules:
+    if project.rebuilt_rules == project.rules:
         project.dbt(
             "dev",
             "run",
@@ -267,7 +279,7 @@ def rebuild(connection: Connection, project: Project) -> None:
         project.dbt(
             "dev", "build", "--full-refresh", "--resource-type", "model", "--resource-type", "seed"
         )
-        project.rebuilt_rules = rules
+        project.rebuilt_rules = project.rules
 
 
 def compare(connection: Connection) -> list[Difference]:
@@ -298,6 +310,20 @@ def compare(connection: Connection) -> list[Difference]:
     return differences
 
 
+def content(
+    connection: Connection, relation: sql.Composable, columns: Sequence[str]
+) -> tuple[int, int | None]:
+    """Return the number of a table's rows, and a sum of their hashes.
+
+    Of the rows as text, which shows every bit of a float, and the scale of a numeric.
+    """
+    query = sql.SQL("select count(*), sum(hashtextextended(row({})::text, 0)) from {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), relation
+    )
+    ((count, hashes),) = connection.execute(query).fetchall()
+    return count, hashes
+
+
 def _compare_table(
     connection: Connection, layer: str, table: str, columns: Sequence[str]
 ) -> Difference | None:
@@ -307,8 +333,12 @@ def _compare_table(
         "rebuilt": sql.Identifier(f"{REBUILT}_{layer}", table),
     }
 
+    if content(connection, sides["refreshed"], columns) == content(
+        connection, sides["rebuilt"], columns
+    ):
+        return None
+
     def only(one: str, other: str) -> list[tuple[Any, ...]]:
-        # as text: shows every bit of a float, and the scale of a numeric
         return connection.execute(
             sql.SQL(
                 """
@@ -326,8 +356,6 @@ def _compare_table(
         ).fetchall()
 
     refreshed, rebuilt = only("refreshed", "rebuilt"), only("rebuilt", "refreshed")
-    if not refreshed and not rebuilt:
-        return None
     key = _key_length(connection, f"{REBUILT}_{layer}", table, columns)
     positions = [columns.index(name) for name in key]
     by_key = {tuple(row[i] for i in positions): row for row in rebuilt}
@@ -461,10 +489,12 @@ class Trial:
             limits |= self._days_since()
         began = time.monotonic()
         if limits is None:
-            select = () if self.chance(0.2) or must_scan else ("--select", MODELS)
-            self.project.dbt("prod", "run", *select)
+            if self.chance(0.2) or must_scan:
+                self.project.dbt("prod", "run")
+            else:
+                self.project.refresh()
         else:
-            self.project.dbt("prod", "run", "--select", MODELS, variables=limits)
+            self.project.refresh(limits)
         self._new_days = None
         self.connection.execute("delete from anchorline_ops.change_events")
         mode = "scan" if limits is None else "limited"

@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -36,6 +36,7 @@ from devtools.farm_comparison import SETTINGS, FarmBench
 
 AS_OF = date(2025, 9, 30)
 """The last day of the demo farm that is built for the tests."""
+_VARS = {"as_of_date": AS_OF.isoformat()}
 
 _VARIABLES = (
     "ANCHORLINE_DATA_DIR",
@@ -68,16 +69,17 @@ ON_SMALL_FARMS = ("test_random_farms", "test_regression_farms", "test_smoothing_
 
 LONGEST = (
     "test_built_demo",
-    "farms",
     "test_refresh_equality",
-    "test_refresh",
-    "test_monitoring_marts",
+    "farms",
     "test_expectations",
-    "test_roles",
     "test_report_page",
-    "test_metabase_questions",
+    "test_verify",
     "test_demo_farm",
-    "test_restart",
+    "test_roles",
+    "test_raw_expectations",
+    "test_events",
+    "test_monitoring_marts",
+    "test_calibration",
 )
 """Groups of tests that take a quarter of a minute and more: they begin first, in this order.
 
@@ -85,8 +87,14 @@ The first builds the demo farm; the next two need none, so that nobody waits unt
 """
 
 
-ON_THE_SMALL_DEMO = ("test_built_demo", "test_demo_build", "test_planning", "test_workload")
-"""Files that use the demo farm of two batches, built once."""
+ON_THE_SMALL_DEMO = (
+    "test_built_demo",
+    "test_demo_build",
+    "test_planning",
+    "test_refresh",
+    "test_workload",
+)
+"""Files that use the small demo farm, built once."""
 
 
 def group(file: str) -> str:
@@ -234,10 +242,12 @@ def set_aside(name: str) -> str:
 
 
 def _create_database(server: EmbeddedServer, name: str, template: str) -> str:
+    # a farm is copied in half the time file by file; an empty database is, page by page
+    strategy = "wal_log" if template == "template1" else "file_copy"
     with server.admin_connection() as connection:
         connection.execute(
-            sql.SQL("create database {} template {} owner anchorline").format(
-                sql.Identifier(name), sql.Identifier(template)
+            sql.SQL("create database {} template {} strategy {} owner anchorline").format(
+                sql.Identifier(name), sql.Identifier(template), sql.Identifier(strategy)
             )
         )
     return server.url(name, with_password=True)
@@ -247,11 +257,12 @@ def _create_database(server: EmbeddedServer, name: str, template: str) -> str:
 def farm_bench(
     make_database: Callable[[], str],
     copy_database: Callable[[str], str],
+    dbt_on: Callable[[str], Dbt],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], FarmBench]]:
     """Give a bench for small farms per setting; each has a database of its own, made when asked."""
     folder = tmp_path_factory.mktemp("compiled")
-    dbt = Dbt(make_database())
+    dbt = dbt_on(make_database())
     first = next(iter(SETTINGS))
     projects = {
         first: prepare_database(dbt, folder / "first", variables=SETTINGS[first].all_variables)
@@ -323,39 +334,51 @@ class SmallDemo(BuiltDemo):
 
 
 @pytest.fixture(scope="session")
+def parsed_project(server: EmbeddedServer) -> ParsedProject:
+    """The project, parsed once for all processes: see `devtools.compiled_models.ParsedProject`."""
+    file = _demo_folder(server) / "parsed"
+    with _alone(server, "parsed project"):
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            dbt = Dbt(server.url("demo", with_password=True))
+            parsed = ParsedProject.parse(dbt, file.parent / "target", variables=_VARS)
+            file.write_bytes(parsed.pickled)
+    return ParsedProject(file.read_bytes())
+
+
+@pytest.fixture(scope="session")
 def built_demo(
-    server: EmbeddedServer, database_environment: Callable[[str], dict[str, str]]
+    server: EmbeddedServer,
+    dbt_on: Callable[[str], Dbt],
+    database_environment: Callable[[str], dict[str, str]],
 ) -> BuiltDemo:
     """The demo farm and all that dbt builds and tests on it, once. Tests only read it."""
-    folder = server.folder.parent / "demo"
+    folder = _demo_folder(server)
     url = server.url("demo", with_password=True)
     demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
-    with server.admin_connection() as connection:
-        # another process waits here until it is built
-        connection.execute("select pg_advisory_lock(hashtext('demo'))")
-        if not folder.exists():
-            folder.mkdir()
+    with _alone(server, "demo"):
+        if not (folder / "is_begun").exists():
+            dbt = dbt_on(url)
+            (folder / "is_begun").touch()
             _create_database(server, "demo", "template1")
             _load(demo, batches=8)
-            _build(demo, is_tested=True)
+            dbt.run("build", demo.target_folder, variables=_VARS, with_json=True)
             _create_database(server, set_aside("demo"), "demo")
             (folder / "is_built").touch()
         assert (folder / "is_built").exists(), "the demo farm could not be built"
     return demo
 
 
-@pytest.fixture(scope="session")
-def parsed_project(
-    built_demo: BuiltDemo, tmp_path_factory: pytest.TempPathFactory
-) -> ParsedProject:
-    """The project as the build of the demo farm has parsed it."""
-    dbt = Dbt(built_demo.url)
-    manifest = dbt.parse(
-        tmp_path_factory.mktemp("parsed"),
-        *("--partial-parse-file-path", str(built_demo.target_folder / "partial_parse.msgpack")),
-        variables={"as_of_date": AS_OF.isoformat()},
-    )
-    return ParsedProject(manifest, dbt.database)
+def _demo_folder(server: EmbeddedServer) -> Path:
+    return server.folder.parent / "demo"
+
+
+@contextmanager
+def _alone(server: EmbeddedServer, what: str) -> Iterator[None]:
+    """Let the other processes of the tests wait, before they do the same."""
+    with server.admin_connection() as connection:
+        connection.execute("select pg_advisory_lock(hashtext(%s))", (what,))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -375,13 +398,18 @@ def small_demo(
     database_environment: Callable[[str], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SmallDemo:
-    """A farm of two batches, built and not tested, whose database is set aside."""
+    """A farm of three batches, built and not tested, whose database is set aside."""
     url, folder = make_database(), tmp_path_factory.mktemp("small")
     demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
-    _load(demo, batches=2)
+    _load(demo, batches=3)
     with psycopg.connect(url, autocommit=True) as connection:
         rows_read = RowsRead(connection)
-        _build(demo, is_tested=False)
+        dbt_build(
+            "prod",
+            variables=_VARS,
+            environment=demo.environment,
+            arguments=("--exclude-resource-types", "test", "unit_test"),
+        )
         work = read_build(folder / "target", folder / "logs", rows_read.by_table())
         row_counts = dict(
             connection.execute("select relname, n_live_tup from pg_stat_user_tables").fetchall()
@@ -398,7 +426,7 @@ def small_copy(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[BuiltD
 
     So dbt, which reads the whole project again for a database of another name, need not.
     """
-    with _database_again(server, small_demo, set_aside(small_demo.environment["PGDATABASE"])):
+    with small_again(server, small_demo):
         yield small_demo
 
 
@@ -407,6 +435,11 @@ def small_empty(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[Built
     """An empty database of that name, for one test."""
     with _database_again(server, small_demo, "template1"):
         yield small_demo
+
+
+def small_again(server: EmbeddedServer, demo: BuiltDemo) -> AbstractContextManager[None]:
+    """Make the small farm's database again, as it was set aside, for a block."""
+    return _database_again(server, demo, set_aside(demo.environment["PGDATABASE"]))
 
 
 @contextmanager
@@ -429,17 +462,6 @@ def _load(demo: BuiltDemo, *, batches: int) -> None:
         for name, value in demo.environment.items():
             patch.setenv(name, value)
         load_demo("prod", batches=batches, as_of=AS_OF, seed=1)
-
-
-def _build(demo: BuiltDemo, *, is_tested: bool) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in demo.environment.items():
-            patch.setenv(name, value)
-        dbt_build(
-            "prod",
-            variables={"as_of_date": AS_OF.isoformat()},
-            arguments=() if is_tested else ("--exclude-resource-types", "test", "unit_test"),
-        )
 
 
 def pytest_report_header() -> str:

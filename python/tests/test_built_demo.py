@@ -108,7 +108,7 @@ def test_planned_activities_kept_to_their_days_as_the_farm_did(built_demo: Built
 def test_docs_describe_every_model_and_column(
     built_demo: BuiltDemo, dbt_on: DbtOn, tmp_path: Path
 ) -> None:
-    dbt_on(built_demo.url).run("docs generate", tmp_path, variables=VARIABLES)
+    dbt_on(built_demo.url).run("docs generate", tmp_path, variables=VARIABLES, with_json=True)
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     catalog = json.loads((tmp_path / "catalog.json").read_text(encoding="utf-8"))
     nodes = {**manifest["nodes"], **manifest["sources"]}
