@@ -1,12 +1,13 @@
 """Check types and SQL style: tools/lint.py [COMMAND ...].
 
 Called by `make lint`, in the project's environment. `make test` gives it the tests as a command,
-which runs meanwhile: tests wait for the database every now and then, linters need none. What the
-linters say is shown at the end.
+which runs meanwhile and comes first: tests wait for the database every now and then, and linters,
+which need none, take what time they leave. What the linters say is shown at the end.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ def main(command: Sequence[str]) -> int:
                 linter, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
             )
             stack.callback(_end, process)
+            if command:
+                os.setpriority(os.PRIO_PROCESS, process.pid, 19)
             linting.append((linter[0], process, said))
         if command:
             codes.append(_run(command))
