@@ -168,6 +168,14 @@ CASES = {
             transfer(100, 3, 5, 3, 7),
         ],
     ),
+    "fish under way weigh what those weigh that stayed, until they arrive": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, None, 100),
+            stay(2, 3, 3),
+            stay(3, 4, None),
+        ],
+        batch_transferaction=[transfer(1, 1, 2, 3, 40), transfer(2, 2, 3, 4, 40)],
+    ),
     "no source gives more than it brought through two stops": farm(
         batch_batchcontainerassignment=[
             stay(1, 1, None, 3),

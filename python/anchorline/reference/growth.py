@@ -55,11 +55,11 @@ class DayInputs:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Movements that end in an active assignment; sorted by departure day.
+    """Movements that end in an active assignment; sorted by the day of arrival.
 
     `source` is -1 for fish from outside, `source_batch` the position of its batch; `row` is
     the row of `DayInputs` that receives them; `weight_g` is NaN where the source's last state
-    before the departure day says it.
+    before the day of arrival says it.
     """
 
     source: IntArray
@@ -240,7 +240,7 @@ def grow(
     inputs : DayInputs
         What is known of each assignment and day.
     arrivals : Arrivals
-        Movements that end in an active assignment, sorted by departure day.
+        Movements that end in an active assignment, sorted by the day of arrival.
     biology : Biology
         Growth, deaths and limits per period or batch and per stage.
     start_weight_g : float64 [assignments]
@@ -284,24 +284,13 @@ def grow(
         is_death_record_rejected=np.zeros(size, dtype=np.bool_),
         is_batch_record_rejected=np.zeros(size, dtype=np.bool_),
     )
-    arriving_g = arrivals.weight_g.copy()
-    arriving_inferred = arrivals.is_inferred.copy()
-    by_arrival = np.argsort(arrivals.arrived_day, kind="stable")
     day_count = len(inputs.bounds) - 1
     days = inputs.first_day + np.arange(day_count + 1)
-    leaving_bounds = np.searchsorted(arrivals.departed_day, days)
-    arriving_bounds = np.searchsorted(arrivals.arrived_day[by_arrival], days)
+    arriving_bounds = np.searchsorted(arrivals.arrived_day, days)
     step = FORMULAS[formula]
     has_record = (inputs.recorded_deaths >= 0) | (inputs.batch_deaths >= 0)
 
     for i in range(day_count):
-        leaving = slice(int(leaving_bounds[i]), int(leaving_bounds[i + 1]))
-        if leaving.start < leaving.stop:
-            source = arrivals.source[leaving]
-            unweighed = np.isnan(arriving_g[leaving]) & (source >= 0)
-            arriving_g[leaving] = np.where(unweighed, weight[source], arriving_g[leaving])
-            arriving_inferred[leaving] |= unweighed & inferred[source]
-
         rows = slice(int(inputs.bounds[i]), int(inputs.bounds[i + 1]))
         if rows.start == rows.stop:
             continue
@@ -313,16 +302,20 @@ def grow(
         # 1, 2: those that stay, and the mix with those that arrive
         stayed = np.maximum(count_before - departed, 0)
         mixed = weight_before
-        arriving = by_arrival[int(arriving_bounds[i]) : int(arriving_bounds[i + 1])]
-        if len(arriving):
+        arriving = slice(int(arriving_bounds[i]), int(arriving_bounds[i + 1]))
+        if arriving.start < arriving.stop:
             at = arrivals.row[arriving] - rows.start
             number = arrivals.fish_count[arriving]
-            mass = np.bincount(at, weights=number * arriving_g[arriving], minlength=len(stay))
+            arriving_g, source = arrivals.weight_g[arriving], arrivals.source[arriving]
+            unweighed = np.isnan(arriving_g) & (source >= 0)
+            arriving_g = np.where(unweighed, weight[source], arriving_g)
+            is_uncertain = arrivals.is_inferred[arriving] | (unweighed & inferred[source])
+            mass = np.bincount(at, weights=number * arriving_g, minlength=len(stay))
             out.arrived_mass_g[rows] = mass
             mix = arrived > 0
             held = np.where(stayed > 0, stayed * weight_before, 0.0)
             mixed = np.where(mix, (held + mass) / np.maximum(stayed + arrived, 1), mixed)
-            marked = at[arriving_inferred[arriving] & (number > 0)]
+            marked = at[is_uncertain & (number > 0)]
             is_inferred[marked] = True
 
         # 3: deaths

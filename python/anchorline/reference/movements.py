@@ -37,7 +37,7 @@ class Movements:
     """One row per group of fish that arrives at or leaves an assignment.
 
     `source` and `dest` are positions in `Stays` or `OUTSIDE`. `weight_g` is NaN where the fish
-    weigh what their source's last state before `departed_day` says.
+    weigh what their source's last state before `arrived_day` says.
     """
 
     source: IntArray

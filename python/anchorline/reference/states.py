@@ -270,7 +270,7 @@ def _arrivals(
 ) -> growth.Arrivals:
     row = days.row(moved.dest, moved.arrived_day)
     kept = np.flatnonzero((row >= 0) & (moved.departed_day <= as_of_day))
-    kept = kept[np.argsort(moved.departed_day[kept], kind="stable")]
+    kept = kept[np.argsort(moved.arrived_day[kept], kind="stable")]
     return growth.Arrivals(
         source=moved.source[kept],
         source_batch=take(batch, moved.source[kept], -1),
