@@ -61,9 +61,6 @@ SERVER_FOLDER = pytest.StashKey[Path]()
 FARMS = 108
 """How many random farms Hypothesis draws in every run, the same ones each time."""
 
-FARMS_PER_EXAMPLE = 3
-"""How many of them it draws at once; of many more it would reject the large ones as too large."""
-
 ON_SMALL_FARMS = ("test_random_farms", "test_regression_farms", "test_smoothing_exact")
 """Files that use the same compiled models on farms of a few rows."""
 
@@ -141,7 +138,7 @@ def pytest_configure(config: pytest.Config) -> None:
     farms = config.getoption("--farms")
     hypothesis_settings.register_profile(
         "farms",
-        max_examples=max(1, (farms or FARMS) // len(SETTINGS) // FARMS_PER_EXAMPLE),
+        max_examples=max(1, (farms or FARMS) // len(SETTINGS)),
         derandomize=farms is None,
         database=None,
         deadline=None,
