@@ -101,6 +101,16 @@ def reading(value: float | None, when: datetime) -> Row:
 
 
 CASES = {
+    "an event of 0 deaths hides a health record where the batch's deaths are shared": farm(
+        batch_batchcontainerassignment=[stay(1, 1, None, 1000)],
+        batch_mortalityevent=[
+            {"id": 1, "batch_id": 1, "assignment_id": 1, "event_date": day(2), "count": 0},
+            {"id": 2, "batch_id": 1, "event_date": day(2), "count": 4},
+        ],
+        health_mortalityrecord=[
+            {"id": 1, "batch_id": 1, "assignment_id": 1, "event_date": at(2024, 2, 21), "count": 9}
+        ],
+    ),
     "a reading without a value is listed": farm(
         batch_batchcontainerassignment=[stay(1, 1, None, 100)],
         environmental_environmentalparameter=[{"id": 1, "name": "Temperature"}],

@@ -27,7 +27,6 @@ with deaths as (
     from {{ ref('int_recorded_deaths_checked') }}
     where
         reject_reason is null
-        and death_count > 0
         {%- if is_scoped() %}
         -- arrays, not joins: they reach below the view's union
         and (
@@ -73,9 +72,9 @@ died as {{ 'materialized' if is_scoped() else 'not materialized' }} (
     from ends
 ),
 
--- Health records count only where there is no mortality event.
+-- Health records count only where there is no mortality event, be it one of 0 deaths.
 used_deaths as (
-    select * from deaths where table_name = 'batch_mortalityevent'
+    select * from deaths where table_name = 'batch_mortalityevent' and death_count > 0
 
     union all
 
@@ -83,6 +82,7 @@ used_deaths as (
     from deaths as records
     where
         records.table_name = 'health_mortalityrecord'
+        and records.death_count > 0
         and not exists (
             select 1 from deaths as events
             where
