@@ -31,6 +31,7 @@ from anchorline.bench.building import BuildWork, RowsRead, read_build
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
+from anchorline.metabase.compiled import PARSED
 from devtools.compiled_models import Dbt, ParsedProject, compile_project, prepare_database
 from devtools.farm_comparison import SETTINGS, FarmBench
 
@@ -57,6 +58,9 @@ _VARIABLES = (
 )
 
 SERVER_FOLDER = pytest.StashKey[Path]()
+
+SMALL = "small"
+"""The database of the small demo farm."""
 
 FARMS = 108
 """How many random farms Hypothesis draws in every run, the same ones each time."""
@@ -87,6 +91,7 @@ The first builds the demo farm; the next two need none, so that nobody waits unt
 ON_THE_SMALL_DEMO = (
     "test_built_demo",
     "test_demo_build",
+    "test_metabase_questions",
     "test_planning",
     "test_refresh",
     "test_workload",
@@ -332,13 +337,15 @@ class SmallDemo(BuiltDemo):
 
 @pytest.fixture(scope="session")
 def parsed_project(server: EmbeddedServer) -> ParsedProject:
-    """The project, parsed once for all processes: see `devtools.compiled_models.ParsedProject`."""
-    file = _demo_folder(server) / "parsed"
+    """The project, parsed once for all processes: see `devtools.compiled_models.ParsedProject`.
+
+    Parsed for the small farm's database, whose builds in processes of their own find it, too.
+    """
+    file = _parsed_folder(server) / "manifest"
     with _alone(server, "parsed project"):
         if not file.exists():
-            file.parent.mkdir(exist_ok=True)
-            dbt = Dbt(server.url("demo", with_password=True))
-            parsed = ParsedProject.parse(dbt, file.parent / "target", variables=_VARS)
+            dbt = Dbt(server.url(SMALL, with_password=True))
+            parsed = ParsedProject.parse(dbt, file.parent, variables=_VARS)
             file.write_bytes(parsed.pickled)
     return ParsedProject(file.read_bytes())
 
@@ -350,12 +357,13 @@ def built_demo(
     database_environment: Callable[[str], dict[str, str]],
 ) -> BuiltDemo:
     """The demo farm and all that dbt builds and tests on it, once. Tests only read it."""
-    folder = _demo_folder(server)
+    folder = server.folder.parent / "demo"
     url = server.url("demo", with_password=True)
     demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
     with _alone(server, "demo"):
         if not (folder / "is_begun").exists():
             dbt = dbt_on(url)
+            folder.mkdir()
             (folder / "is_begun").touch()
             _create_database(server, "demo", "template1")
             _load(demo, batches=8)
@@ -366,8 +374,8 @@ def built_demo(
     return demo
 
 
-def _demo_folder(server: EmbeddedServer) -> Path:
-    return server.folder.parent / "demo"
+def _parsed_folder(server: EmbeddedServer) -> Path:
+    return server.folder.parent / "parsed"
 
 
 @contextmanager
@@ -391,13 +399,15 @@ def dbt_on(parsed_project: ParsedProject) -> Callable[[str], Dbt]:
 @pytest.fixture(scope="session")
 def small_demo(
     server: EmbeddedServer,
-    make_database: Callable[[], str],
+    parsed_project: ParsedProject,
     database_environment: Callable[[str], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SmallDemo:
     """A farm of three batches, built and not tested, whose database is set aside."""
-    url, folder = make_database(), tmp_path_factory.mktemp("small")
+    url, folder = _create_database(server, SMALL, "template1"), tmp_path_factory.mktemp("small")
     demo = BuiltDemo(url, folder / "target", _artifacts(folder) | database_environment(url))
+    demo.target_folder.mkdir()
+    shutil.copy(_parsed_folder(server) / PARSED, demo.target_folder)
     _load(demo, batches=3)
     with psycopg.connect(url, autocommit=True) as connection:
         rows_read = RowsRead(connection)
@@ -411,9 +421,8 @@ def small_demo(
         row_counts = dict(
             connection.execute("select relname, n_live_tup from pg_stat_user_tables").fetchall()
         )
-    name = demo.environment["PGDATABASE"]
     with server.admin_connection() as connection:
-        connection.execute(f"alter database {name} rename to {set_aside(name)}")
+        connection.execute(f"alter database {SMALL} rename to {set_aside(SMALL)}")
     return SmallDemo(demo.url, demo.target_folder, demo.environment, work, row_counts)
 
 
@@ -423,28 +432,28 @@ def small_copy(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[BuiltD
 
     So dbt, which reads the whole project again for a database of another name, need not.
     """
-    with small_again(server, small_demo):
+    with small_again(server):
         yield small_demo
 
 
 @pytest.fixture
 def small_empty(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[BuiltDemo]:
     """An empty database of that name, for one test."""
-    with _database_again(server, small_demo, "template1"):
+    with database_again(server, SMALL, "template1"):
         yield small_demo
 
 
-def small_again(server: EmbeddedServer, demo: BuiltDemo) -> AbstractContextManager[None]:
+def small_again(server: EmbeddedServer) -> AbstractContextManager[str]:
     """Make the small farm's database again, as it was set aside, for a block."""
-    return _database_again(server, demo, set_aside(demo.environment["PGDATABASE"]))
+    return database_again(server, SMALL, set_aside(SMALL))
 
 
 @contextmanager
-def _database_again(server: EmbeddedServer, demo: BuiltDemo, template: str) -> Iterator[None]:
-    name = demo.environment["PGDATABASE"]
-    _create_database(server, name, template)
+def database_again(server: EmbeddedServer, name: str, template: str) -> Iterator[str]:
+    """Make a database of a name that is used again and again, for a block; give its libpq URL."""
+    url = _create_database(server, name, template)
     try:
-        yield
+        yield url
     finally:
         with server.admin_connection() as connection:
             connection.execute(f"drop database {name} with (force)")

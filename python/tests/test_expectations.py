@@ -19,13 +19,14 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from conftest import AS_OF, BuiltDemo
+from conftest import AS_OF, BuiltDemo, database_again, set_aside
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 from spoilt_marts import CORRUPTIONS
 
 from anchorline.cli import main
 from anchorline.cli.validate import validate as validate_command
+from anchorline.database import EmbeddedServer
 from anchorline.errors import AnchorlineError
 from anchorline.expectations.limits import Limit, find_limit, find_raw_limit
 from anchorline.expectations.names import Catalogue, Names, for_target
@@ -43,7 +44,7 @@ from anchorline.expectations.suites import (
     suite_in_form,
     suite_text,
 )
-from anchorline.expectations.validation import Validator, validate
+from anchorline.expectations.validation import Validator
 from anchorline.raw.sources import project_variable, read_sources
 
 AS_OF_TEXT = AS_OF.isoformat()
@@ -76,6 +77,26 @@ def spoilable(copy_url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(copy_url) as connection:
         yield connection
         connection.rollback()
+
+
+@pytest.fixture(scope="module")
+def validator() -> Iterator[Validator]:
+    """One process for all tests: the import of Great Expectations costs more than what they ask.
+
+    It serves databases of the same name.
+    """
+    with Validator("prod") as validator:
+        yield validator
+
+
+@pytest.fixture
+def own_url(
+    server: EmbeddedServer, built_demo: BuiltDemo, use_database: Callable[[str], None]
+) -> Iterator[str]:
+    """A copy of the built demo for one test, which commands find, and always of the same name."""
+    with database_again(server, "validated", set_aside("demo")) as url:
+        use_database(url)
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -304,16 +325,10 @@ def test_a_built_farm_validates(
     assert "marts.daily_assignment_states" in page
 
 
-def test_states_that_are_not_kept_are_not_missed(
-    copy_url: str,
-    copy_database: Callable[[str], str],
-    use_database: Callable[[str], None],
-) -> None:
-    url = copy_database(copy_url)
-    use_database(url)
+def test_states_that_are_not_kept_are_not_missed(own_url: str, validator: Validator) -> None:
     # two years back, at the beginning of a chunk of 91 days
     days = (AS_OF.replace(year=AS_OF.year - 2) - date(1970, 1, 1)).days // 91 * 91
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(own_url) as connection:
         dropped = connection.execute(
             "delete from anchorline_marts.daily_assignment_states "
             "where state_date < date '1970-01-01' + %s::integer",
@@ -321,10 +336,9 @@ def test_states_that_are_not_kept_are_not_missed(
         )
         assert dropped.rowcount > 1000
     kept = {"states_kept_years": 2}
-    with Validator("prod") as validator:
-        unknown = validator.validate(("marts",), as_of=AS_OF, batch_numbers=["FAR-2022-001"])
-        assert unknown.errors
-        found = validator.validate(("marts",), as_of=AS_OF, variables=kept)
+    unknown = validator.validate(("marts",), as_of=AS_OF, batch_numbers=["FAR-2022-001"])
+    assert unknown.errors
+    found = validator.validate(("marts",), as_of=AS_OF, variables=kept)
     assert not found.errors
     assert found.names.limit is not None
     assert found.names.limit.batch_numbers
@@ -344,15 +358,10 @@ def test_states_that_are_not_kept_are_not_missed(
 
 
 def test_great_expectations_sees_every_corruption(
-    copy_url: str,
-    copy_database: Callable[[str], str],
-    use_database: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    own_url: str, validator: Validator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    url = copy_database(copy_url)
     seen = set()
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(own_url) as connection:
         for id_, corruption in CORRUPTIONS:
             if id_ not in seen:
                 connection.execute(corruption.encode())
@@ -365,8 +374,7 @@ def test_great_expectations_sees_every_corruption(
         connection.execute(
             "alter table anchorline_marts.weekly_batch_states rename column gain_kg to gain"
         )
-    use_database(url)
-    found = validate("prod", ("marts",), docs_folder=tmp_path)
+    found = validator.validate(("marts",), docs_folder=tmp_path)
     outcomes = by_id(found.outcomes)
     broken = outcomes.pop("batch_week_is_the_sum_of_its_days")
     assert broken.status == BROKEN
@@ -390,26 +398,21 @@ def test_great_expectations_sees_every_corruption(
 
 
 def test_names_that_need_quotes_are_safe(
-    built_demo: BuiltDemo,
-    copy_database: Callable[[str], str],
-    use_database: Callable[[str], None],
-    tmp_path: Path,
+    own_url: str, validator: Validator, tmp_path: Path
 ) -> None:
     schema = 'O\'Brien :a "B" {c} %s 100%'
-    url = copy_database(built_demo.url)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(own_url) as connection:
         connection.execute(
             sql.SQL("alter schema public rename to {}").format(sql.Identifier(schema))
         )
-    use_database(url)
-    found = validate(
-        "prod", ("raw",), docs_folder=tmp_path, as_of=AS_OF, variables={"raw_schema": schema}
+    found = validator.validate(
+        ("raw",), docs_folder=tmp_path, as_of=AS_OF, variables={"raw_schema": schema}
     )
     assert {o.status for o in found.outcomes} <= {PASSED, FAILED, SKIPPED}
     assert by_id(found.outcomes)["batch_growthsample.shape"].status == PASSED
     assert not found.errors
     # a table that must be there and is not
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(own_url) as connection:
         connection.execute(
             sql.SQL("drop table {} cascade").format(sql.Identifier(schema, "batch_growthsample"))
         )
@@ -444,12 +447,9 @@ def test_relations_are_found_in_queries() -> None:
 
 
 @pytest.fixture
-def stuck(
-    copy_url: str, use_database: Callable[[str], None]
-) -> Iterator[Callable[[], psycopg.Connection[Any]]]:
+def stuck(own_url: str) -> Iterator[Callable[[], psycopg.Connection[Any]]]:
     """A built farm whose days are locked, so that a validation waits; and who sees that it does."""
-    use_database(copy_url)
-    with psycopg.connect(copy_url) as lock, psycopg.connect(copy_url, autocommit=True) as watch:
+    with psycopg.connect(own_url) as lock, psycopg.connect(own_url, autocommit=True) as watch:
         lock.execute("lock table anchorline_marts.daily_assignment_states")
 
         def waiting() -> psycopg.Connection[Any]:
@@ -483,9 +483,9 @@ def _must_end(watch: psycopg.Connection[Any]) -> None:
 
 
 def test_a_database_that_goes_away_is_no_result(
-    stuck: Callable[[], psycopg.Connection[Any]],
+    stuck: Callable[[], psycopg.Connection[Any]], validator: Validator
 ) -> None:
-    with Validator("prod") as validator, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:
         validation = pool.submit(validator.validate, ("marts",))
         stuck().execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -514,11 +514,8 @@ def test_an_interrupted_validation_leaves_no_query_behind(
     _must_end(watch)
 
 
-def test_one_process_validates_again_and_again(
-    built_demo: BuiltDemo, use_database: Callable[[str], None]
-) -> None:
-    use_database(built_demo.url)
-    with Validator("prod") as validator, psycopg.connect(built_demo.url) as connection:
+def test_one_process_validates_again_and_again(own_url: str, validator: Validator) -> None:
+    with psycopg.connect(own_url) as connection:
         whole = validator.validate(("marts",), as_of=AS_OF)
         began = time.monotonic()
         limited = validator.validate(("marts",), as_of=AS_OF, batch_numbers=["TROUBLE-001"])

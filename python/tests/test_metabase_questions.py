@@ -9,12 +9,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import AS_OF, BuiltDemo
+from conftest import AS_OF, BuiltDemo, small_again
 from metabase_server import API_KEY, FakeMetabase, serving
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from anchorline import settings
+from anchorline.database import EmbeddedServer
 from anchorline.metabase.asking import Chosen, as_asked
 from anchorline.metabase.client import Metabase
 from anchorline.metabase.compiled import CompiledQuestions, compiled_questions
@@ -32,10 +33,10 @@ DISPLAYS = {"area", "bar", "line", "row", "scalar", "scatter", "table"}
 
 
 @pytest.fixture(scope="module")
-def compiled(built_demo: BuiltDemo) -> Iterator[CompiledQuestions]:
-    """The questions, compiled for the demo farm."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in built_demo.environment.items():
+def compiled(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[CompiledQuestions]:
+    """The questions, compiled for the small farm, for which the project is parsed already."""
+    with small_again(server), pytest.MonkeyPatch.context() as patch:
+        for name, value in small_demo.environment.items():
             patch.setenv(name, value)
         variables = {"as_of_date": AS_OF.isoformat()}
         with compiled_questions("prod", variables=variables) as found:

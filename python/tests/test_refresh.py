@@ -53,7 +53,7 @@ def farm(
     parsed = target / "refresh-prod" / "partial_parse.msgpack"
     parsed.parent.mkdir()
     shutil.copy(small_demo.target_folder / parsed.name, parsed)
-    with small_again(server, small_demo), pytest.MonkeyPatch.context() as patch:
+    with small_again(server), pytest.MonkeyPatch.context() as patch:
         for name, value in {**small_demo.environment, "DBT_TARGET_PATH": str(target)}.items():
             patch.setenv(name, value)
         subprocess.run([*COMMAND, "events", "install", "--target", "prod"], check=True)
