@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 
 from anchorline.connection import connect
@@ -40,6 +42,17 @@ SESSION: Final = (
     "set max_parallel_workers_per_gather = 0",
     "set enable_mergejoin = off",
 )
+
+
+class _NumericLoader(Loader):
+    """Reads numerics, sums of counts among them, as float or int.
+
+    For each Decimal that it writes down, Great Expectations looks through the whole stack: 6 ms.
+    """
+
+    def load(self, data: Buffer) -> float | int:
+        text = bytes(data)
+        return int(text) if text.lstrip(b"-").isdigit() else float(text)
 
 
 @dataclass(frozen=True)
@@ -162,6 +175,7 @@ class Questions:
             raise
         for statement in SESSION:
             session.execute(statement.encode())
+        session.adapters.register_loader("numeric", _NumericLoader)
         session.row_factory = dict_row  # type: ignore[assignment]
         self._sessions.append(session)  # type: ignore[arg-type]
         return session  # type: ignore[return-value]
