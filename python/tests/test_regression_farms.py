@@ -186,6 +186,17 @@ CASES = {
         ],
         batch_transferaction=[transfer(1, 1, 2, 3, 40), transfer(2, 2, 3, 4, 40)],
     ),
+    "fish under way are fish, also where more are said to leave than were there": farm(
+        batch_batchcontainerassignment=[stay(1, 1, None), stay(2, 2, 5), stay(3, 6, None)],
+        batch_mortalityevent=[
+            {"id": 1, "batch_id": 1, "assignment_id": 2, "event_date": day(3), "count": 1},
+            {"id": 2, "batch_id": 1, "assignment_id": 1, "event_date": day(5), "count": 1},
+        ],
+        batch_transferaction=[
+            transfer(1, 1, 2, 2, 1, source_population_before=0),
+            transfer(2, 2, 3, 6, 40),
+        ],
+    ),
     "no source gives more than it brought through two stops": farm(
         batch_batchcontainerassignment=[
             stay(1, 1, None, 3),

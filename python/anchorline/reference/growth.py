@@ -57,13 +57,14 @@ class DayInputs:
 class Arrivals:
     """Movements that end in an active assignment; sorted by the day of arrival.
 
-    `source` is -1 for fish from outside, `source_batch` the position of its batch; `row` is
-    the row of `DayInputs` that receives them; `weight_g` is NaN where the source's last state
+    `source` is -1 for fish from outside; `held_batch` is the position of its batch where it has
+    ended when they leave, else -1: until they arrive they are all that is left of it. `row` is the
+    row of `DayInputs` that receives them; `weight_g` is NaN where the source's last state
     before the day of arrival says it.
     """
 
     source: IntArray
-    source_batch: IntArray
+    held_batch: IntArray
     row: IntArray
     departed_day: IntArray
     arrived_day: IntArray
@@ -328,12 +329,10 @@ def grow(
             died, carry_after = expected_deaths(stayed, rate, carry[stay])
             source_of_deaths = np.full(len(stay), "model", dtype=object)
         if bool(has_record[rows].any()):
-            away = (arrivals.source >= 0) & (arrivals.departed_day <= days[i])
-            away &= arrivals.arrived_day > days[i]
-            sources = arrivals.source[away]
+            away = (arrivals.departed_day <= days[i]) & (arrivals.arrived_day > days[i])
             died, carry_after = _recorded(
                 out, inputs, rows, count_before, died, carry_after, carry[stay], source_of_deaths,
-                arrivals.source_batch[away][population[sources] > 0],
+                arrivals.held_batch[away],
             )  # fmt: skip
 
         # 4: number

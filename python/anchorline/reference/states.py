@@ -271,9 +271,11 @@ def _arrivals(
     row = days.row(moved.dest, moved.arrived_day)
     kept = np.flatnonzero((row >= 0) & (moved.departed_day <= as_of_day))
     kept = kept[np.argsort(moved.arrived_day[kept], kind="stable")]
+    source = moved.source[kept]
+    goes_on = days.row(source, moved.departed_day[kept]) >= 0
     return growth.Arrivals(
-        source=moved.source[kept],
-        source_batch=take(batch, moved.source[kept], -1),
+        source=source,
+        held_batch=np.where(goes_on, -1, take(batch, source, -1)),
         row=row[kept],
         departed_day=moved.departed_day[kept],
         arrived_day=moved.arrived_day[kept],
