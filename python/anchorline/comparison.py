@@ -23,7 +23,8 @@ RELATIVE_TOLERANCE: Final = 1e-9
 class Rule:
     """How near a column of both sides must be.
 
-    Without anything given, equal. `decimals`: within one unit of the last published place.
+    Without anything given, equal. `decimals`: within one unit of the last published place; in a
+    sum of published values each may be that far apart: `terms` is the column with their number.
     `scale`: within 1e-9 of the value, or of the scale where the value is smaller (of values that
     a difference brings near 0, the digits are those of what was subtracted). `label`: what to
     call the column, where not by its name.
@@ -33,13 +34,17 @@ class Rule:
     decimals: int | None = None
     scale: float | None = None
     label: str | None = None
+    terms: str | None = None
 
     @property
     def text(self) -> str:
         """What the rule asks for, in words."""
         if self.scale is not None:
             return "1e-9 relative"
-        return "equal" if self.decimals is None else f"one in decimal {self.decimals}"
+        if self.decimals is None:
+            return "equal"
+        each = "" if self.terms is None else f" for each of {self.terms}"
+        return f"one in decimal {self.decimals}{each}"
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,12 @@ def unrounded(*columns: str, scale: float = 1e-300) -> list[Rule]:
 
 
 def column_difference(
-    rule: Rule, ours: pd.Series, theirs: pd.Series
+    rule: Rule, ours: pd.Series, theirs: pd.Series, terms: pd.Series | None = None
 ) -> tuple[ColumnDifference, np.ndarray]:
-    """Compare a column row by row; returns how far it is apart, and which rows are too far."""
+    """Compare a column row by row; returns how far it is apart, and which rows are too far.
+
+    `terms` is the number of published values of which the rule's column is the sum.
+    """
     is_text = ours.dtype == object or not pd.api.types.is_numeric_dtype(ours.dtype)
     if is_text:
         bad, largest = ~_equal(ours, theirs), float("nan")
@@ -111,7 +119,9 @@ def column_difference(
             gap = gap / np.fmax(np.abs(y), rule.scale)
             bad = ~(gap <= RELATIVE_TOLERANCE)
         else:
-            tolerance = 0.0 if rule.decimals is None else 10.0**-rule.decimals
+            tolerance = np.float64(0.0 if rule.decimals is None else 10.0**-rule.decimals)
+            if terms is not None:
+                tolerance = tolerance * np.fmax(_reals(terms), 1.0)
             bad = ~(gap <= tolerance * (1 + 1e-6) + 1e-12)
         largest = float(np.nanmax(gap)) if len(gap) and not np.all(np.isnan(gap)) else 0.0
     label = rule.label or rule.column
@@ -153,7 +163,8 @@ def compare_tables(
     a = ours.take(at[found]).reset_index(drop=True)
     columns, reports = [], []
     for rule in rules:
-        difference, bad = column_difference(rule, a[rule.column], b[rule.column])
+        terms = None if rule.terms is None else b[rule.terms]
+        difference, bad = column_difference(rule, a[rule.column], b[rule.column], terms)
         columns.append(difference)
         if bad.any():
             rows = b.loc[bad, list(shown)].assign(

@@ -202,6 +202,7 @@ def test_batches_combine_weights_and_bands_by_number() -> None:
             "smoothed_weight_low_g": [80.0, 160.0, 40.0],
             "smoothed_weight_high_g": [120.0, 240.0, 60.0],
             "smoothed_biomass_kg": [10.0, 60.0, 0.0],
+            "is_observed": [True, False, False],
         }
     )
     combined = batch_days(daily).set_index("batch_number")
@@ -211,6 +212,8 @@ def test_batches_combine_weights_and_bands_by_number() -> None:
     assert combined.loc["A", "smoothed_biomass_kg"] == 70
     assert np.isnan(combined.loc["B", "smoothed_weight_g"])
     assert combined.loc["B", "smoothed_biomass_kg"] == 0
+    assert combined["container_count"].to_dict() == {"A": 2, "B": 0}
+    assert combined["observed_container_count"].to_dict() == {"A": 1, "B": 0}
 
 
 def test_the_clock_counts_warmth_and_the_drift_what_the_model_adds() -> None:
@@ -553,3 +556,12 @@ def test_unrounded_values_are_compared_by_their_size() -> None:
     assert small.differing == 2
     _, bad = column_difference(Rule("x", scale=1.0), ours, theirs)
     assert bad.tolist() == [False, False, True]
+
+
+def test_each_published_term_of_a_sum_may_be_rounded_the_other_way() -> None:
+    """Two containers of 4.875 kg each are 9.76 kg or 9.74 kg, as the last bit of each goes."""
+    ours, theirs = pd.Series([9.74, 9.74, 9.73, 0.01]), pd.Series([9.76, 9.76, 9.76, 0.0])
+    rule = Rule("x", decimals=2, terms="container_count")
+    _, bad = column_difference(rule, ours, theirs, pd.Series([2, 1, 2, 0]))
+    assert bad.tolist() == [False, True, True, False]
+    assert rule.text == "one in decimal 2 for each of container_count"

@@ -292,9 +292,11 @@ def batch_days(daily: pd.DataFrame) -> pd.DataFrame:
     summed["smoothed_biomass_kg"] = round_half_up(
         reals(daily, "smoothed_biomass_kg"), DECIMALS["smoothed_biomass_kg"]
     )
+    summed["container_count"] = (count > 0).astype("int64")
+    summed["observed_container_count"] = daily["is_observed"].astype("int64")
+    sums = ["population", "container_count", "observed_container_count", "smoothed_biomass_kg"]
     by_day = summed.groupby(keys, as_index=False).agg(
-        {"batch_number": "first", "population": "sum"}
-        | dict.fromkeys([*weights, "smoothed_biomass_kg"], "sum")
+        {"batch_number": "first"} | dict.fromkeys([*weights, *sums], "sum")
     )
     fish = by_day["population"].where(by_day["population"] > 0)
     by_day[weights] = by_day[weights].div(fish, axis=0)

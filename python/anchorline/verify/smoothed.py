@@ -70,11 +70,17 @@ TABLES: Final = (
         layer="marts",
         columns=(
             "#batch_id $batch_number @state_date %smoothed_weight_g %smoothed_weight_low_g "
-            "%smoothed_weight_high_g #population %smoothed_biomass_kg"
+            "%smoothed_weight_high_g #population %smoothed_biomass_kg #container_count "
+            "#observed_container_count"
         ),
         rules=[
-            *exact("batch_number", "population"),
-            *published(DECIMALS, *_WEIGHTS, "smoothed_biomass_kg"),
+            *exact("batch_number", "population", "container_count", "observed_container_count"),
+            *published(DECIMALS, *_WEIGHTS),
+            Rule(
+                "smoothed_biomass_kg",
+                decimals=DECIMALS["smoothed_biomass_kg"],
+                terms="container_count",
+            ),
         ],
         key=lambda rows: day_key(ints(rows, "batch_id"), ints(rows, "state_date")),
         shown=["batch_number", "state_date"],
