@@ -13,7 +13,7 @@ import re
 import sys
 from collections import ChainMap, deque
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from types import CodeType
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.cli.main import cli
+from dbt.context import base, providers
+from dbt.context.exceptions_jinja import CONTEXT_EXPORTS
+from dbt.context.macros import MacroNamespace
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients import agate_helper
@@ -37,6 +40,7 @@ from dbt_common.clients.jinja import (
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
+from dbt_common.exceptions import DbtRuntimeError
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
@@ -58,6 +62,8 @@ def make_lean() -> None:
     agate_helper.empty_table = _empty_table
     agate_helper.build_type_tester = _type_tester
     MacroFuzzEnvironment.context_class = Names
+    base.get_context_modules = _context_modules
+    providers.wrapped_exports = _exports  # type: ignore[attr-defined]
     BaseMacroGenerator.get_macro = _macro_of_context  # type: ignore[assignment]
     NativeSandboxTemplate.new_context = MacroFuzzTemplate.new_context  # type: ignore[assignment]
     BehaviorFlagRendered._default_source = staticmethod(_source_of_flags)  # type: ignore[method-assign]
@@ -205,6 +211,7 @@ def _compile_once(
     return _compiled[key]
 
 
+_context_modules = cache(base.get_context_modules)
 _empty_table = cache(agate_helper.empty_table)
 _build_type_tester = cache(agate_helper.build_type_tester)
 
@@ -222,12 +229,26 @@ class Names(Context):
 
     def resolve_or_missing(self, key: str) -> Any:
         """Look a name up once; Jinja asks first whether there is one, in all of dbt's layers."""
-        if key in self.vars:
-            return self.vars[key]
-        try:
-            return self.parent[key]
-        except KeyError:
-            return missing
+        return self.vars[key] if key in self.vars else _found(self.parent, key)
+
+
+def _found(names: Any, key: str) -> Any:
+    """Look a name up layer by layer; one that is no macro's in all packages only once."""
+    if type(names) is ChainMap:
+        for layer in names.maps:
+            value = _found(layer, key)
+            if value is not missing:
+                return value
+        return missing
+    are_macros = type(names) is MacroNamespace
+    if are_macros and key in vars(names).setdefault("of_no_macro", set()):
+        return missing
+    try:
+        return names[key]
+    except KeyError:
+        if are_macros:
+            vars(names)["of_no_macro"].add(key)
+        return missing
 
 
 _get_macro = BaseMacroGenerator.get_macro
@@ -243,6 +264,22 @@ def _macro_of_context(generator: BaseMacroGenerator) -> Any:
     if template not in made:
         made[template] = _get_macro(generator)
     return made[template]
+
+
+def _exports(model: Any) -> dict[str, Any]:
+    """Return what `exceptions` holds in templates: functions that name their node where they fail.
+
+    dbt dresses each of them, for each node, as the function that it calls.
+    """
+    return {name: partial(_raise_of, model, export) for name, export in CONTEXT_EXPORTS.items()}
+
+
+def _raise_of(model: Any, export: Any, *arguments: Any, **values: Any) -> Any:
+    try:
+        return export(*arguments, **values)
+    except DbtRuntimeError as error:
+        error.add_node(model)
+        raise
 
 
 _default_source = BehaviorFlagRendered._default_source

@@ -11,6 +11,9 @@ import pytest
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.compilation import Linker
+from dbt.context.exceptions_jinja import wrapped_exports
+from dbt.context.macros import MacroNamespace
+from dbt.exceptions import CompilationError, DbtRuntimeError
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients import agate_helper
 from dbt_common.clients.jinja import (
@@ -83,6 +86,42 @@ def test_names_mean_what_they_mean_to_dbt(name: str) -> None:
         return context.resolve_or_missing(name)
 
     assert found(lean_dbt.Names) is found(Context)
+
+
+@pytest.mark.parametrize("name", ["config", "own", "builtin", "project", "dbt", "nothing"])
+def test_names_of_macros_come_before_those_of_dbt(name: str) -> None:
+    """As in the names of a node: what was set, the macros of all packages, what dbt gives."""
+    of_dbt, of_project = ({"builtin": "m0", "own": "m1"}, {"own": "m2", "project": "m3"})
+    packages = [of_project, {}, {"anchorline": of_project}, {"dbt": of_dbt}, of_dbt]
+    names = ChainMap[str, Any](
+        {"context": None},
+        MacroNamespace({}, None, None, packages),  # type: ignore[arg-type]
+        {"config": 1, "project": 2},
+    )
+    environment = MacroFuzzEnvironment()
+
+    def found(kind: type[Context]) -> list[object]:
+        context = kind(environment, names, None, {}, {})  # type: ignore[arg-type]
+        values = [context.resolve_or_missing(name) for _ in range(2)]
+        names[name] = "set"
+        values.append(context.resolve_or_missing(name))
+        del names[name]
+        return values
+
+    assert found(lean_dbt.Names) == found(Context) == found(lean_dbt.Names)
+
+
+def test_exceptions_name_the_node_as_those_of_dbt_do() -> None:
+    model = SimpleNamespace(name="of_this_test")
+
+    def raised(exports: dict[str, Any]) -> tuple[object, ...]:
+        with pytest.raises(DbtRuntimeError) as error:
+            exports["raise_compiler_error"]("wrong")
+        return type(error.value), str(error.value.msg), error.value.node
+
+    lean, of_dbt = lean_dbt._exports(model), wrapped_exports(model)
+    assert lean.keys() == of_dbt.keys()
+    assert raised(lean) == raised(of_dbt) == (CompilationError, "wrong", model)
 
 
 @pytest.mark.parametrize(
