@@ -197,6 +197,20 @@ CASES = {
             transfer(2, 2, 3, 6, 40),
         ],
     ),
+    "fish under way to a stop without days are fish": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, None),
+            stay(2, 1, 5, 100),
+            stay(3, 6, 6),
+        ],
+        batch_mortalityevent=[
+            {"id": 1, "batch_id": 1, "assignment_id": 1, "event_date": day(5), "count": 1}
+        ],
+        batch_transferaction=[
+            transfer(1, 1, 2, 2, 0, source_population_before=0),
+            transfer(2, 2, 3, 6, 40),
+        ],
+    ),
     "no source gives more than it brought through two stops": farm(
         batch_batchcontainerassignment=[
             stay(1, 1, None, 3),

@@ -57,20 +57,28 @@ class DayInputs:
 class Arrivals:
     """Movements that end in an active assignment; sorted by the day of arrival.
 
-    `source` is -1 for fish from outside; `held_batch` is the position of its batch where it has
-    ended when they leave, else -1: until they arrive they are all that is left of it. `row` is the
-    row of `DayInputs` that receives them; `weight_g` is NaN where the source's last state
-    before the day of arrival says it.
+    `source` is -1 for fish from outside; `row` is the row of `DayInputs` that receives them;
+    `weight_g` is NaN where the source's last state before the day of arrival says it.
     """
 
     source: IntArray
-    held_batch: IntArray
     row: IntArray
-    departed_day: IntArray
     arrived_day: IntArray
     fish_count: IntArray
     weight_g: RealArray
     is_inferred: BoolArray
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """Movements from assignments that have ended, of fish that arrive later than they leave.
+
+    `batch` is the position of the batch that they come from.
+    """
+
+    batch: IntArray
+    departed_day: IntArray
+    arrived_day: IntArray
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,7 @@ FORMULAS: Final[dict[str, Formula]] = {
 def grow(
     inputs: DayInputs,
     arrivals: Arrivals,
+    under_way: UnderWay,
     biology: Biology,
     start_weight_g: RealArray,
     start_stage: IntArray,
@@ -242,6 +251,8 @@ def grow(
         What is known of each assignment and day.
     arrivals : Arrivals
         Movements that end in an active assignment, sorted by the day of arrival.
+    under_way : UnderWay
+        Movements that take days, wherever they end.
     biology : Biology
         Growth, deaths and limits per period or batch and per stage.
     start_weight_g : float64 [assignments]
@@ -329,10 +340,10 @@ def grow(
             died, carry_after = expected_deaths(stayed, rate, carry[stay])
             source_of_deaths = np.full(len(stay), "model", dtype=object)
         if bool(has_record[rows].any()):
-            away = (arrivals.departed_day <= days[i]) & (arrivals.arrived_day > days[i])
+            away = (under_way.departed_day <= days[i]) & (under_way.arrived_day > days[i])
             died, carry_after = _recorded(
                 out, inputs, rows, count_before, died, carry_after, carry[stay], source_of_deaths,
-                arrivals.held_batch[away],
+                under_way.batch[away],
             )  # fmt: skip
 
         # 4: number

@@ -139,7 +139,8 @@ def daily_assignment_states(
     caps = scenarios.stage_caps(stages, seeds)[start_stage]
     states = growth.grow(
         inputs,
-        _arrivals(moved, days, batch, parameters.as_of_day),
+        _arrivals(moved, days, parameters.as_of_day),
+        _under_way(moved, days, batch, parameters.as_of_day),
         growth.Biology(
             tgc=periods.tgc,
             exponent_n=periods.exponent_n,
@@ -265,23 +266,29 @@ def _day_inputs(
     )
 
 
-def _arrivals(
-    moved: movements.Movements, days: activity.Days, batch: IntArray, as_of_day: int
-) -> growth.Arrivals:
+def _arrivals(moved: movements.Movements, days: activity.Days, as_of_day: int) -> growth.Arrivals:
     row = days.row(moved.dest, moved.arrived_day)
     kept = np.flatnonzero((row >= 0) & (moved.departed_day <= as_of_day))
     kept = kept[np.argsort(moved.arrived_day[kept], kind="stable")]
-    source = moved.source[kept]
-    goes_on = days.row(source, moved.departed_day[kept]) >= 0
     return growth.Arrivals(
-        source=source,
-        held_batch=np.where(goes_on, -1, take(batch, source, -1)),
+        source=moved.source[kept],
         row=row[kept],
-        departed_day=moved.departed_day[kept],
         arrived_day=moved.arrived_day[kept],
         fish_count=moved.fish_count[kept],
         weight_g=moved.weight_g[kept],
         is_inferred=moved.is_inferred[kept],
+    )
+
+
+def _under_way(
+    moved: movements.Movements, days: activity.Days, batch: IntArray, as_of_day: int
+) -> growth.UnderWay:
+    has_ended = (moved.source >= 0) & (days.row(moved.source, moved.departed_day) < 0)
+    kept = has_ended & (moved.departed_day < moved.arrived_day) & (moved.arrived_day <= as_of_day)
+    return growth.UnderWay(
+        batch=batch[moved.source[kept]],
+        departed_day=moved.departed_day[kept],
+        arrived_day=moved.arrived_day[kept],
     )
 
 
