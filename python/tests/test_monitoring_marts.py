@@ -60,14 +60,24 @@ class ChangedFarm:
     """A copy of the demo farm whose records have changed, and the batches that were chosen."""
 
     def __init__(self, url: str, dbt: Dbt, folder: Path) -> None:
-        """Choose the batches: each is alive, and no movement ties it to another one."""
+        """Choose the batches: each is alive, and no movement ties it to another one.
+
+        No other batch than the planned one has its TGC model.
+        """
         self.url = url
         self._dbt = dbt
         self._folder = folder
         chosen = _rows(
             url,
             """
-            select batches.batch_id, scenarios.tgc_model_id, min(anchors.record_id) as sample_id
+            select
+                batches.batch_id,
+                scenarios.tgc_model_id,
+                min(anchors.record_id) as sample_id,
+                1 = (
+                    select count(*) from anchorline_intermediate.int_batch_scenarios as others
+                    where others.tgc_model_id = scenarios.tgc_model_id
+                ) as has_own_model
             from anchorline_marts.batches as batches
             inner join anchorline_intermediate.int_batch_scenarios as scenarios
                 on batches.batch_id = scenarios.batch_id
@@ -84,19 +94,16 @@ class ChangedFarm:
                     select count(*) from anchorline_marts.batches as mates
                     where mates.lineage_id = batches.lineage_id
                 )
-                and 1 = (
-                    select count(*) from anchorline_intermediate.int_batch_scenarios as others
-                    where others.tgc_model_id = scenarios.tgc_model_id
-                )
             group by batches.batch_id, scenarios.tgc_model_id
             order by batches.batch_id
             """,
             AS_OF,
             AS_OF,
         )
-        assert len(chosen) >= 2
-        self.sampled, self.sample_id = chosen[0]["batch_id"], chosen[0]["sample_id"]
-        self.planned, self.tgc_model = chosen[1]["batch_id"], chosen[1]["tgc_model_id"]
+        *_, planned = (batch for batch in chosen if batch["has_own_model"])
+        self.planned, self.tgc_model = planned["batch_id"], planned["tgc_model_id"]
+        sampled = next(batch for batch in chosen if batch["tgc_model_id"] != self.tgc_model)
+        self.sampled, self.sample_id = sampled["batch_id"], sampled["sample_id"]
         self.gone = _one(
             url,
             "select max(batch_id) from anchorline_marts.batches where batch_number like 'MIX%%'",
