@@ -31,6 +31,7 @@ from anchorline.bench.building import BuildWork, RowsRead, read_build
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
+from anchorline.expectations.validation import Validator
 from anchorline.metabase.compiled import PARSED
 from devtools.compiled_models import Dbt, ParsedProject, compile_project, prepare_database
 from devtools.farm_comparison import SETTINGS, FarmBench
@@ -79,7 +80,6 @@ LONGEST = (
     "test_verify",
     "test_demo_farm",
     "test_roles",
-    "test_raw_expectations",
     "test_events",
     "test_monitoring_marts",
     "test_calibration",
@@ -100,13 +100,19 @@ ON_THE_SMALL_DEMO = (
 )
 """Files that use the small demo farm, built once."""
 
+ON_THE_VALIDATOR = ("test_expectations", "test_raw_expectations")
+"""Files that use one process of Great Expectations."""
+
 
 def group(file: str) -> str:
     """Return the group of a test file: one process does it all, as its fixtures serve it whole."""
     name = Path(file).stem
     if name in ON_SMALL_FARMS:
         return "farms"
-    return ON_THE_SMALL_DEMO[0] if name in ON_THE_SMALL_DEMO else name
+    for files in (ON_THE_SMALL_DEMO, ON_THE_VALIDATOR):
+        if name in files:
+            return files[0]
+    return name
 
 
 class ByGroup(LoadScopeScheduling):
@@ -448,6 +454,26 @@ def small_empty(server: EmbeddedServer, small_demo: BuiltDemo) -> Iterator[Built
 def small_again(server: EmbeddedServer) -> AbstractContextManager[str]:
     """Make the small farm's database again, as it was set aside, for a block."""
     return database_again(server, SMALL, set_aside(SMALL))
+
+
+@pytest.fixture(scope="session")
+def validator() -> Iterator[Validator]:
+    """One process for all tests: the import of Great Expectations costs more than what they ask.
+
+    It stays as long as the databases that it validates have one name: see `validated`.
+    """
+    with Validator("prod") as validator:
+        yield validator
+
+
+@pytest.fixture(scope="session")
+def validated(server: EmbeddedServer) -> Callable[[str], AbstractContextManager[str]]:
+    """Copy a database for a block, under the name of those that are validated."""
+
+    def copied(original: str) -> AbstractContextManager[str]:
+        return database_again(server, "validated", original)
+
+    return copied
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,14 +20,13 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from conftest import AS_OF, DEMO_BATCHES, BuiltDemo, database_again, set_aside
+from conftest import AS_OF, DEMO_BATCHES, BuiltDemo, set_aside
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 from spoilt_marts import CORRUPTIONS
 
 from anchorline.cli import main
 from anchorline.cli.validate import validate as validate_command
-from anchorline.database import EmbeddedServer
 from anchorline.errors import AnchorlineError
 from anchorline.expectations.limits import Limit, find_limit, find_raw_limit
 from anchorline.expectations.names import Catalogue, Names, for_target
@@ -79,22 +79,14 @@ def spoilable(copy_url: str) -> Iterator[psycopg.Connection[Any]]:
         connection.rollback()
 
 
-@pytest.fixture(scope="module")
-def validator() -> Iterator[Validator]:
-    """One process for all tests: the import of Great Expectations costs more than what they ask.
-
-    It serves databases of the same name.
-    """
-    with Validator("prod") as validator:
-        yield validator
-
-
 @pytest.fixture
 def own_url(
-    server: EmbeddedServer, built_demo: BuiltDemo, use_database: Callable[[str], None]
+    built_demo: BuiltDemo,
+    validated: Callable[[str], AbstractContextManager[str]],
+    use_database: Callable[[str], None],
 ) -> Iterator[str]:
-    """A copy of the built demo for one test, which commands find, and always of the same name."""
-    with database_again(server, "validated", set_aside("demo")) as url:
+    """A copy of the built demo for one test, which commands find."""
+    with validated(set_aside("demo")) as url:
         use_database(url)
         yield url
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +63,18 @@ def farm_url(make_database: Callable[[], str]) -> str:
     return url
 
 
+@pytest.fixture
+def own_url(
+    farm_url: str,
+    validated: Callable[[str], AbstractContextManager[str]],
+    use_database: Callable[[str], None],
+) -> Iterator[str]:
+    """A copy of the farm for one test, which commands find."""
+    with validated(str(psycopg.conninfo.conninfo_to_dict(farm_url)["dbname"])) as url:
+        use_database(url)
+        yield url
+
+
 @pytest.fixture(scope="module")
 def names(farm_url: str) -> Names:
     with psycopg.connect(farm_url) as connection:
@@ -106,15 +119,9 @@ def test_this_expectation_sees_it_and_no_other(
     assert reported(farm, names, readers) == expected, corruption.statement
 
 
-def test_great_expectations_sees_the_same(
-    farm_url: str,
-    copy_database: Callable[[str], str],
-    use_database: Callable[[str], None],
-    names: Names,
-) -> None:
+def test_great_expectations_sees_the_same(own_url: str, validator: Validator, names: Names) -> None:
     """It finds nothing on the farm, where all is spoilt what the SQL finds, and lost columns."""
-    url = copy_database(farm_url)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(own_url) as connection:
         for schema in ("spoilt", "bare"):
             connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
             for name in FARM:
@@ -136,18 +143,16 @@ def test_great_expectations_sees_the_same(
         spoilt_names = replace(names, schemas={**names.schemas, "raw": "spoilt"})
         expected = reported(connection, spoilt_names, list(RAW.values()))
     assert len(expected) > 60
-    use_database(url)
-    with Validator("prod") as validator:
 
-        def outcomes_of(schema: str) -> dict[str, Outcome]:
-            found = validator.validate(("raw",), as_of=AS_OF, variables={"raw_schema": schema})
-            return {outcome.id: outcome for outcome in found.outcomes}
+    def outcomes_of(schema: str) -> dict[str, Outcome]:
+        found = validator.validate(("raw",), as_of=AS_OF, variables={"raw_schema": schema})
+        return {outcome.id: outcome for outcome in found.outcomes}
 
-        assert {outcome.status for outcome in outcomes_of("public").values()} == {PASSED}
-        spoilt = outcomes_of("spoilt")
-        assert {id_ for id_, outcome in spoilt.items() if outcome.status == FAILED} == expected
-        assert {outcome.status for outcome in spoilt.values()} == {PASSED, FAILED}
-        bare = outcomes_of("bare")
+    assert {outcome.status for outcome in outcomes_of("public").values()} == {PASSED}
+    spoilt = outcomes_of("spoilt")
+    assert {id_ for id_, outcome in spoilt.items() if outcome.status == FAILED} == expected
+    assert {outcome.status for outcome in spoilt.values()} == {PASSED, FAILED}
+    bare = outcomes_of("bare")
     for id_, expectation in SHAPES.items():
         assert bare[id_].status == FAILED
         lost = max(expectation.kwargs["column_set"])
