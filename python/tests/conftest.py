@@ -31,6 +31,7 @@ from anchorline.bench.building import BuildWork, RowsRead, read_build
 from anchorline.build import dbt_build
 from anchorline.cli.demo import load_demo
 from anchorline.database import EmbeddedServer
+from anchorline.demo import load_farm
 from anchorline.expectations.validation import Validator
 from anchorline.metabase.compiled import PARSED
 from devtools.compiled_models import Dbt, ParsedProject, compile_project, prepare_database
@@ -374,7 +375,9 @@ def built_demo(
             folder.mkdir()
             (folder / "is_begun").touch()
             _create_database(server, "demo", "template1")
-            _load(demo, batches=DEMO_BATCHES)
+            with psycopg.connect(url) as connection:
+                # one reading a day: half of the farm's rows are readings, of four or six
+                load_farm(connection, batches=DEMO_BATCHES, as_of=AS_OF, readings_per_day=1)
             dbt.run("build", demo.target_folder, variables=_VARS, with_json=True)
             _create_database(server, set_aside("demo"), "demo")
             (folder / "is_built").touch()
