@@ -48,7 +48,7 @@ EXAMPLES = 3
 SITE = "validation"
 
 
-class FailingRows(MetricProvider):  # type: ignore[misc]
+class FailingRows(MetricProvider):
     """The rows that an expectation's query has found, on one of the validation's connections."""
 
     metric_name = "anchorline.failing_rows"
@@ -58,7 +58,7 @@ class FailingRows(MetricProvider):  # type: ignore[misc]
     answers: ClassVar[Mapping[str, Future[Rows]]] = {}
     """Of the validation at work, by query as the expectation holds it."""
 
-    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
         cls,  # noqa: N805 - the library calls it with the class
         execution_engine: Any,
@@ -70,7 +70,7 @@ class FailingRows(MetricProvider):  # type: ignore[misc]
         return cls.answers[metric_value_kwargs["unexpected_rows_query"]].result()
 
 
-class ExpectQueryToFindNothing(UnexpectedRowsExpectation):  # type: ignore[misc]
+class ExpectQueryToFindNothing(UnexpectedRowsExpectation):
     """A query for rows that must not be there, run once.
 
     `UnexpectedRowsExpectation` runs its query twice, for the rows and for their number. Here
@@ -94,7 +94,7 @@ class ExpectQueryToFindNothing(UnexpectedRowsExpectation):  # type: ignore[misc]
         }
 
     @classmethod
-    @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)  # type: ignore[untyped-decorator]
+    @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
     def _rows_in_data_docs(
         cls,
         configuration: Any = None,
