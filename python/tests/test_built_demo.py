@@ -72,7 +72,7 @@ def test_numbers_follow_the_truth_where_everything_is_recorded(built_demo: Built
         ).fetchone()
     assert rows is not None
     count, weight_error, number_error = rows
-    assert count > 20_000
+    assert count > 24_000
     assert weight_error < 0.10
     assert number_error < 0.01
 

@@ -85,10 +85,7 @@ def test_refreshes_after_random_edits_equal_a_rebuild(trial: Trial) -> None:
 
 
 def test_new_days_are_computed_from_their_own_records(trial: Trial) -> None:
-    """Day after day what a farm enters, with counts that are rebuilt from what comes later.
-
-    What it leaves is compared with a rebuild in the next test, which takes a while.
-    """
+    """Day after day what a farm enters, with counts that are rebuilt from what comes later."""
     connection, days_looked_at = trial.connection, []
     for table in ("batch_mortalityevent", "inventory_feedingevent", "batch_growthsample"):
         connection.execute(  # random edits number their rows themselves
@@ -147,6 +144,7 @@ def test_new_days_are_computed_from_their_own_records(trial: Trial) -> None:
             )[0]
         )
     assert days_looked_at == [trial.as_of - timedelta(days=days) for days in (2, 1)]
+    assert trial.check(), what_was_done(trial)
 
 
 def test_what_is_easily_missed_is_found(trial: Trial) -> None:
@@ -375,10 +373,7 @@ def test_a_new_sample_touches_the_smoothed_rows_of_its_fish_and_no_other(trial: 
 
 
 def test_one_more_day_writes_the_smoothed_rows_of_that_day(trial: Trial) -> None:
-    """And those of the day before that late deaths change: no others.
-
-    What it leaves is compared with a rebuild in the next test, which takes a while.
-    """
+    """And those of the day before that late deaths change: no others."""
     connection, day = trial.connection, trial.as_of
     trial.project.refresh()
     stay, batch = _one(
@@ -435,6 +430,7 @@ def test_one_more_day_writes_the_smoothed_rows_of_that_day(trial: Trial) -> None
     trial.project.variables["as_of_date"] = day.isoformat()
     trial.project.refresh()
     assert _smoothed_versions(connection).keys() == versions.keys()
+    assert trial.check(), what_was_done(trial)
 
 
 def test_how_sure_a_sample_is_goes_with_its_fish(trial: Trial) -> None:
