@@ -41,8 +41,8 @@
 
 {#- The columns by which a model can be limited. -#}
 {% macro examined_keys(model_name) -%}
-    {%- set node = graph.nodes['model.anchorline.' ~ model_name] -%}
-    {{- return(node.config.meta.get('examined_by') or []) -}}
+    {%- set node = nodes_of_project()['model.anchorline.' ~ model_name] -%}
+    {{- return(node.meta.get('examined_by') or []) -}}
 {%- endmacro %}
 
 

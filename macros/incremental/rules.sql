@@ -10,9 +10,8 @@
         {%- for name in result_vars() -%}
             {%- do parts.append(name ~ '=' ~ var(name)) -%}
         {%- endfor -%}
-        {%- for unique_id in graph.nodes | sort
-            if unique_id.startswith('model.') or unique_id.startswith('seed.') -%}
-            {%- do parts.append(unique_id ~ '=' ~ graph.nodes[unique_id].checksum.checksum) -%}
+        {%- for unique_id, node in nodes_of_project() | dictsort -%}
+            {%- do parts.append(unique_id ~ '=' ~ node.checksum) -%}
         {%- endfor -%}
         {%- do memory.update({'rules': local_md5(parts | join('\n'))}) -%}
     {%- endif -%}
