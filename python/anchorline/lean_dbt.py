@@ -23,8 +23,10 @@ from dbt.adapters.base.impl import BaseAdapter
 from dbt.adapters.contracts.connection import ConnectionState
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt.adapters.reference_keys import _ReferenceKey
 from dbt.artifacts.resources.v1.components import InjectedCTE
 from dbt.cli.main import cli
+from dbt.clients.jinja import MacroGenerator
 from dbt.context import base, providers
 from dbt.context.exceptions_jinja import CONTEXT_EXPORTS
 from dbt.context.macros import MacroNamespace
@@ -40,7 +42,9 @@ from dbt_common.clients.jinja import (
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
-from dbt_common.exceptions import DbtRuntimeError
+from dbt_common.exceptions import CompilationError, DbtRuntimeError
+from dbt_common.exceptions.macros import CaughtMacroErrorWithNodeError, MacroReturn
+from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
@@ -64,7 +68,9 @@ def make_lean() -> None:
     MacroFuzzEnvironment.context_class = Names
     base.get_context_modules = _context_modules
     providers.wrapped_exports = _exports  # type: ignore[attr-defined]
+    BaseAdapter.get_relation = _relation  # type: ignore[method-assign]
     BaseMacroGenerator.get_macro = _macro_of_context  # type: ignore[assignment]
+    MacroGenerator.__call__ = _call_macro  # type: ignore[assignment, method-assign]
     NativeSandboxTemplate.new_context = MacroFuzzTemplate.new_context  # type: ignore[assignment]
     BehaviorFlagRendered._default_source = staticmethod(_source_of_flags)  # type: ignore[method-assign]
 
@@ -264,6 +270,48 @@ def _macro_of_context(generator: BaseMacroGenerator) -> Any:
     if template not in made:
         made[template] = _get_macro(generator)
     return made[template]
+
+
+_call_macro_anew = MacroGenerator.__call__
+
+
+def _call_macro(generator: MacroGenerator, *arguments: Any, **values: Any) -> Any:
+    """Call a macro; dbt does so through three functions and two generators, a hundred a node."""
+    macro: Any = generator.macro
+    stack = generator.stack
+    if stack is None or generator.context is None:
+        return _call_macro_anew(generator, *arguments, **values)
+    calls = stack.call_stack
+    if not calls and generator.node:
+        generator.node.depends_on.add_macro(macro.unique_id)
+    calls.append(macro.unique_id)
+    try:
+        made = generator.get_macro()
+        try:
+            return made(*arguments, **values)
+        except MacroReturn as returned:
+            return returned.value
+        except (TypeError, TemplateRuntimeError) as error:
+            raise CaughtMacroErrorWithNodeError(exc=error, node=macro) from error
+        except CompilationError as error:
+            error.stack.append(macro)
+            raise
+    finally:
+        calls.pop()
+
+
+_get_relation: Any = BaseAdapter.get_relation
+
+
+def _relation(adapter: BaseAdapter, database: str, schema: str, identifier: str) -> Any:
+    """Look a relation up by its name; dbt compares all of its schema with it."""
+    names = (database, schema, identifier)
+    is_plain = all(isinstance(name, str) and name.isidentifier() for name in names)
+    if not is_plain or (database, schema) not in adapter.cache:
+        return _get_relation(adapter, *names)
+    with adapter.cache.lock:
+        known = adapter.cache.relations.get(_ReferenceKey(*map(str.lower, names)))
+    return known.inner if known and adapter._make_match([known.inner], *names) else None
 
 
 def _exports(model: Any) -> dict[str, Any]:

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dbt.adapters.cache import RelationsCache
 from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt.adapters.postgres.relation import PostgresRelation
 from dbt.artifacts.resources.v1.components import InjectedCTE
+from dbt.clients.jinja import MacroGenerator, MacroStack
 from dbt.compilation import Linker
 from dbt.context.exceptions_jinja import wrapped_exports
 from dbt.context.macros import MacroNamespace
@@ -21,6 +24,7 @@ from dbt_common.clients.jinja import (
     CallableMacroGenerator,
     MacroFuzzEnvironment,
     MacroFuzzTemplate,
+    MacroReturn,
     NativeSandboxEnvironment,
     NativeSandboxTemplate,
 )
@@ -166,6 +170,97 @@ def test_macros_belong_to_the_node_that_calls_them(monkeypatch: pytest.MonkeyPat
 
     assert said(lean_dbt._macro_of_context) == said(lean_dbt._get_macro)
     assert len(set(said(lean_dbt._macro_of_context))) == 5
+
+
+CALLS = {
+    "counted": "(count) %}{{ return(count + 1) }}",
+    "said": "(count) %}[{{ counted(count) }}{{ said(count - 1) if count else of_node }}]",
+    "wrong_type": "(x) %}{{ said(x) }}{{ 1 + none }}",
+    "too_many": "() %}{{ counted(1, 2) }}",
+    "refused": "() %}{{ refuse() }}",
+    "refused_below": "() %}{{ said(1) }}{{ refused() }}",
+    "not_caught": "() %}{{ lose() }}",
+    "no_macro": "",
+}
+
+
+@pytest.mark.parametrize("with_stack", [True, False])
+@pytest.mark.parametrize(
+    "call", ["counted", "said", "wrong_type", "too_many", "refused_below", "not_caught", "no_macro"]
+)
+def test_macros_are_called_as_dbt_calls_them(call: str, with_stack: bool) -> None:
+    """What they return, how they fail, and what the node is said to depend on."""
+
+    def give_back(value: object) -> None:
+        raise MacroReturn(value)
+
+    def refuse() -> None:
+        raise CompilationError("refused")
+
+    def lose() -> None:
+        raise ConnectionError("lost")
+
+    def called(how: Any) -> tuple[object, ...]:
+        class Generator(MacroGenerator):
+            __call__ = how
+
+        used: list[str] = []
+        node = SimpleNamespace(depends_on=SimpleNamespace(add_macro=used.append))
+        stack = MacroStack()
+        context = ChainMap[str, Any](
+            {"return": give_back, "refuse": refuse, "lose": lose, "of_node": "!"}
+        )
+        for name, rest in CALLS.items():
+            source = f"{{% macro {name}{rest}{{% endmacro %}}" if rest else "no macro"
+            macro = SimpleNamespace(name=name, macro_sql=source, unique_id=f"macro.{name}")
+            given = (context, node, stack) if with_stack else (context,)
+            context[name] = Generator(macro, *given)  # type: ignore[arg-type]
+        arguments = (2,) if call in ("counted", "said", "wrong_type") else ()
+        try:
+            outcome: object = context[call](*arguments)
+        except Exception as error:
+            below = [macro.name for macro in getattr(error, "stack", ())]
+            outcome = (type(error), str(error), below)
+        return outcome, used, stack.call_stack
+
+    of_dbt = called(lean_dbt._call_macro_anew)
+    assert called(lean_dbt._call_macro) == of_dbt
+    assert of_dbt[1:] == ([f"macro.{call}"] if with_stack else [], [])
+    assert (type(of_dbt[0]) is tuple) == (call not in ("counted", "said"))
+
+
+@pytest.mark.parametrize(
+    "name", ["states", "States", "STATES", "of no table", "of_no_table", "a.b", None]
+)
+@pytest.mark.parametrize("schema", ["marts", "Marts", "not_read"])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_relations_are_those_that_dbt_finds(
+    name: str | None, schema: str, quoted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = object.__new__(PostgresAdapter)
+    quoting = {"database": quoted, "schema": quoted, "identifier": quoted}
+    adapter.config = SimpleNamespace(quoting=quoting)  # type: ignore[assignment]
+    adapter.cache = RelationsCache()
+    adapter.cache.update_schemas([("farm", "marts")])
+    for table in ("states", "weeks", "a.b", "of no table at all"):
+        relation = PostgresRelation.create(database="farm", schema="marts", identifier=table)
+        adapter.cache.add(relation)
+    unread = PostgresRelation.create(database="farm", schema="not_read", identifier="states")
+    monkeypatch.setattr(PostgresAdapter, "nice_connection_name", lambda _: "none")
+    monkeypatch.setattr(PostgresAdapter, "list_relations_without_caching", lambda *_: [unread])
+
+    def found(get: Any) -> tuple[type, str]:
+        try:
+            relation = get(adapter, "farm", schema, name)
+        except DbtRuntimeError as error:
+            return type(error), str(error)
+        return type(relation), str(relation)
+
+    of_dbt = found(lean_dbt._get_relation)
+    adapter.cache.schemas = {("farm", "marts")}
+    assert found(lean_dbt._relation) == of_dbt
+    if (schema, name) == ("marts", "states"):
+        assert of_dbt == (PostgresRelation, '"farm"."marts"."states"')
 
 
 def test_columns_are_of_the_types_that_dbt_tells(monkeypatch: pytest.MonkeyPatch) -> None:
