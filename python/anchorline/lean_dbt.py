@@ -13,6 +13,8 @@ import re
 import sys
 from collections import ChainMap, deque
 from collections.abc import Iterable
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache, partial
 from types import CodeType
 from typing import Any, Final
@@ -25,12 +27,15 @@ from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.reference_keys import _ReferenceKey
 from dbt.artifacts.resources.v1.components import InjectedCTE
+from dbt.artifacts.schemas.results import NodeStatus
 from dbt.cli.main import cli
 from dbt.clients.jinja import MacroGenerator
 from dbt.context import base, providers
 from dbt.context.exceptions_jinja import CONTEXT_EXPORTS
 from dbt.context.macros import MacroNamespace
 from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import ParsedNode
+from dbt.task.base import BaseRunner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients import agate_helper
 from dbt_common.clients.jinja import (
@@ -80,6 +85,8 @@ def make_quiet(heard: frozenset[str]) -> None:
     ctx_set_event_manager(HeardEvents(heard))
     BaseEvent.__init__ = _note_event  # type: ignore[method-assign, assignment]
     BaseEvent.__getattr__ = _read_event  # type: ignore[method-assign]
+    BaseRunner.safe_run = _run_node  # type: ignore[assignment, method-assign]
+    ParsedNode.write_node = _note_query  # type: ignore[assignment, method-assign]
 
 
 class KeptConnections(PostgresConnectionManager):
@@ -194,6 +201,42 @@ def _read_event(event: BaseEvent, name: str) -> Any:
     arguments, values = object.__getattribute__(event, "noted")
     _make_message(event, *arguments, **values)
     return object.__getattribute__(event, name)
+
+
+_run_node_anew = BaseRunner.safe_run
+_write_query = ParsedNode.write_node
+_queries: ContextVar[list[tuple[str, str]] | None] = ContextVar("_queries", default=None)
+
+
+def _run_node(runner: BaseRunner[Any, Any], manifest: Manifest) -> Any:
+    """Run a node, and write its queries to `target` where it did not succeed.
+
+    Nobody reads those of the others, and a refresh would write them over those of the one before:
+    file systems put what replaces a file on the disk at once. Where they cannot be written, as on a
+    full disk, the node's own error is still the one that is told.
+    """
+    queries: list[tuple[str, str]] = []
+    outer = _queries.set(queries)
+    try:
+        result = _run_node_anew(runner, manifest)
+    finally:
+        _queries.reset(outer)
+    if result.status not in (NodeStatus.Success, NodeStatus.Pass):
+        with suppress(OSError):
+            for path, query in queries:
+                _write_query(runner.node, runner.config.project_root, path, query)
+    return result
+
+
+def _note_query(
+    node: ParsedNode, project_root: str, compiled_path: str, compiled_code: str
+) -> None:
+    """Keep a query, as compiled or as run, until its node has ended."""
+    queries = _queries.get()
+    if queries is None:
+        _write_query(node, project_root, compiled_path, compiled_code)
+    else:
+        queries.append((compiled_path, compiled_code))
 
 
 _compile: Any = MacroFuzzEnvironment.compile

@@ -31,6 +31,7 @@ TARGET: Final = "prod"
 SCHEMA: Final = "anchorline"
 """What the names of that target's schemas begin with."""
 RAW_SCHEMA: Final = "public"
+_COMPILED: Final = ("model", "test", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,37 @@ class Dbt:
     ) -> None:
         """Run a command; raise RuntimeError where it fails.
 
-        `folder` receives compiled queries and, `with_json`, the manifest, results and catalog.
+        `folder` receives the queries of what fails and, `with_json`, dbt's artifacts.
         """
+        kept = "--write-json" if with_json else "--no-write-json"
+        self._run(command, folder, kept, *arguments, variables=variables)
+
+    def compile(
+        self, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """Return what is selected as dbt's nodes, with their compiled queries."""
+        done = self._run("compile", folder, "--no-write-json", *arguments, variables=variables)
+        return [result.node for result in done.results]
+
+    def query(
+        self, model: str, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
+    ) -> str:
+        """Return the compiled query of a model; its tests are compiled with it."""
+        nodes = self.compile(folder, "--select", model, *arguments, variables=variables)
+        (query,) = (str(node.compiled_code) for node in nodes if node.name == model)
+        return query
+
+    def _run(
+        self,
+        command: str,
+        folder: Path,
+        kept: str,
+        *arguments: str,
+        variables: Mapping[str, Any] | None,
+    ) -> Any:
         if self._manifest is None:
             self._manifest = self.parse(folder, "--no-partial-parse")
-        kept = "--write-json" if with_json else "--no-write-json"
-        self._invoke([kept, *command.split(), *arguments, *_vars(variables)], folder)
+        return self._invoke([kept, *command.split(), *arguments, *_vars(variables)], folder)
 
     def parse(
         self, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
@@ -201,35 +227,33 @@ def compile_project(
 
     `folder` receives dbt's artifacts; two compilations need two folders.
     """
-    dbt.run("compile", folder, "--full-refresh", variables=variables, with_json=True)
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    compiled = dbt.compile(folder, "--full-refresh", variables=variables)
+    nodes = {node.unique_id: node for node in compiled if node.resource_type in _COMPILED}
+    histories = _of_snapshots(nodes)
     models: dict[str, Model] = {}
     data_tests: dict[str, str] = {}
     stopping_tests: set[str] = set()
-    histories = _of_snapshots(manifest)
-    for node in manifest["nodes"].values():
-        if histories.intersection(
-            (node["unique_id"], *node.get("depends_on", {}).get("nodes", ()))
-        ):
+    for node in nodes.values():
+        if not histories.isdisjoint((node.unique_id, *node.depends_on.nodes)):
             continue
-        if node["resource_type"] == "model":
-            models[node["name"]] = Model(
-                name=node["name"],
-                schema=node["schema"],
-                materialized=node["config"]["materialized"],
-                query=without_database(node["compiled_code"], dbt.database),
+        if node.resource_type == "model":
+            models[node.name] = Model(
+                name=node.name,
+                schema=node.schema,
+                materialized=node.config.materialized,
+                query=without_database(node.compiled_code, dbt.database),
                 parents=tuple(
                     parent.split(".")[-1]
-                    for parent in node["depends_on"]["nodes"]
+                    for parent in node.depends_on.nodes
                     if parent.startswith("model.")
                 ),
-                indexes=tuple(node["config"].get("indexes") or ()),
-                partial_indexes=tuple(node["config"].get("partial_indexes") or ()),
+                indexes=tuple(node.config.get("indexes") or ()),
+                partial_indexes=tuple(node.config.get("partial_indexes") or ()),
             )
-        elif node["resource_type"] == "test":
-            data_tests[node["name"]] = without_database(node["compiled_code"], dbt.database)
-            if node["config"]["severity"].lower() == "error":
-                stopping_tests.add(node["name"])
+        elif node.resource_type == "test":
+            data_tests[node.name] = without_database(node.compiled_code, dbt.database)
+            if node.config.severity.lower() == "error":
+                stopping_tests.add(node.name)
     order = TopologicalSorter({name: model.parents for name, model in models.items()})
     return CompiledProject(
         models=tuple(models[name] for name in order.static_order()),
@@ -244,17 +268,14 @@ def without_database(text: str, database: str) -> str:
     return text.replace(f'"{database}".', "")
 
 
-def _of_snapshots(manifest: Mapping[str, Any]) -> frozenset[str]:
+def _of_snapshots(nodes: Mapping[str, Any]) -> frozenset[str]:
     """Return the ids of snapshots and of what is made from them: no query fills a history."""
-    found = {
-        unique_id
-        for unique_id, node in manifest["nodes"].items()
-        if node["resource_type"] == "snapshot"
-    }
-    for unique_id, children in manifest["child_map"].items():
-        if unique_id in found:
-            found.update(child for child in children if child.startswith("model."))
-    return frozenset(found)
+    snapshots = {key for key, node in nodes.items() if node.resource_type == "snapshot"}
+    return frozenset(snapshots).union(
+        key
+        for key, node in nodes.items()
+        if node.resource_type == "model" and not snapshots.isdisjoint(node.depends_on.nodes)
+    )
 
 
 def prepare_database(

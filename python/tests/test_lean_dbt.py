@@ -12,6 +12,7 @@ from dbt.adapters.cache import RelationsCache
 from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.adapters.postgres.relation import PostgresRelation
 from dbt.artifacts.resources.v1.components import InjectedCTE
+from dbt.artifacts.schemas.results import NodeStatus
 from dbt.clients.jinja import MacroGenerator, MacroStack
 from dbt.compilation import Linker
 from dbt.context.exceptions_jinja import wrapped_exports
@@ -261,6 +262,51 @@ def test_relations_are_those_that_dbt_finds(
     assert found(lean_dbt._relation) == of_dbt
     if (schema, name) == ("marts", "states"):
         assert of_dbt == (PostgresRelation, '"farm"."marts"."states"')
+
+
+@pytest.mark.parametrize("status", [*NodeStatus, None])
+def test_queries_are_written_where_their_node_does_not_succeed(
+    status: NodeStatus | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself, where one runs in another; those outside of nodes at once, as by dbt."""
+    written: list[str] = []
+    monkeypatch.setattr(lean_dbt, "_write_query", lambda *given: written.append(given[2]))
+
+    def run(runner: Any, _: object) -> object:
+        lean_dbt._note_query(runner.node, "/project", f"compiled/{runner.node}", "select 1")
+        if runner.node == "outer":
+            lean_dbt._run_node(SimpleNamespace(node="inner", config=runner.config), None)  # type: ignore[arg-type]
+        lean_dbt._note_query(runner.node, "/project", f"run/{runner.node}", "select 1")
+        if status is None:
+            raise KeyboardInterrupt
+        return SimpleNamespace(status=NodeStatus.Success if runner.node == "inner" else status)
+
+    monkeypatch.setattr(lean_dbt, "_run_node_anew", run)
+    runner: Any = SimpleNamespace(node="outer", config=SimpleNamespace(project_root="/project"))
+    if status is None:
+        with pytest.raises(KeyboardInterrupt):
+            lean_dbt._run_node(runner, None)  # type: ignore[arg-type]
+    else:
+        lean_dbt._run_node(runner, None)  # type: ignore[arg-type]
+    of_outer = ["compiled/outer", "run/outer"]
+    assert written == ([] if status in (NodeStatus.Success, NodeStatus.Pass, None) else of_outer)
+    written.clear()
+    lean_dbt._note_query("of no run", "/project", "compiled/alone", "select 1")  # type: ignore[arg-type]
+    assert written == ["compiled/alone"]
+
+
+def test_a_full_disk_does_not_hide_why_a_node_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(runner: Any, _: object) -> object:
+        lean_dbt._note_query(runner.node, "/project", "run/a", "select 1")
+        return SimpleNamespace(status=NodeStatus.Error, message="of the node")
+
+    def write(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(lean_dbt, "_run_node_anew", run)
+    monkeypatch.setattr(lean_dbt, "_write_query", write)
+    runner: Any = SimpleNamespace(node="a", config=SimpleNamespace(project_root="/project"))
+    assert lean_dbt._run_node(runner, None).message == "of the node"  # type: ignore[arg-type]
 
 
 def test_columns_are_of_the_types_that_dbt_tells(monkeypatch: pytest.MonkeyPatch) -> None:

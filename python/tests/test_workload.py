@@ -6,17 +6,18 @@ less makes it smaller, so that it stays worth something.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 import pytest
-from conftest import BuiltDemo, SmallDemo
+from conftest import AS_OF, BuiltDemo, SmallDemo
 from psycopg import sql
 
-from anchorline.bench.building import compiled
 from anchorline.bench.yardsticks import time_floor, time_loop
 from anchorline.raw.schema import RAW_TABLES
+from devtools.compiled_models import Dbt
 
 READINGS: Final = "environmental_environmentalreading"
 
@@ -77,8 +78,15 @@ def test_a_build_reads_and_asks_no_more_in_all(small_demo: SmallDemo) -> None:
     assert 0 < small_demo.work.statement_count <= MOST_STATEMENTS
 
 
-def test_readings_are_aggregated_in_two_scans_and_no_loop(built_demo: BuiltDemo) -> None:
-    query = compiled(built_demo.target_folder, "int_container_day_readings")
+def test_readings_are_aggregated_in_two_scans_and_no_loop(
+    built_demo: BuiltDemo, dbt_on: Callable[[str], Dbt], tmp_path: Path
+) -> None:
+    query = dbt_on(built_demo.url).query(
+        "int_container_day_readings",
+        tmp_path,
+        "--full-refresh",
+        variables={"as_of_date": AS_OF.isoformat()},
+    )
     with psycopg.connect(built_demo.url) as connection:
         plan = _plan(connection, query)
     scans = [node for node in _nodes(plan) if node.get("Relation Name") == READINGS]
