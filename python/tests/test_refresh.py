@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -152,17 +153,87 @@ def test_a_corrected_sample_touches_its_lineage_from_its_day_on(
     assert session.refresh() is None, "the queue is empty again"
 
 
+@dataclass(frozen=True)
+class RefreshOfASample:
+    """A refresh after a sample of a while ago was corrected, and what it did."""
+
+    sample: int
+    assignment: int
+    batch: int
+    day: date
+    transaction: int
+    """The last one before it."""
+    rows_read: dict[str, int]
+    is_written: dict[str, bool]
+    connections: list[str]
+    models: list[str]
+    log: tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def of_a_sample(farm: str, session: RefreshSession) -> RefreshOfASample:
+    """One refresh for all tests that look at what a corrected sample makes it do."""
+    opened: list[str] = []
+    ended: list[str] = []
+    connect = psycopg2.connect
+
+    def count_and_connect(**parameters: Any) -> Any:
+        opened.append(parameters["dbname"])
+        return connect(**parameters)
+
+    with (
+        psycopg.connect(farm, autocommit=True) as connection,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        sample, assignment, batch, day = a_used_sample(connection, 60)
+        number = one(connection, "select batch_number from batch_batch where id = %s", batch)
+        session.refresh(batch_numbers=[number], validate=False)
+
+        def newest() -> dict[str, int]:
+            return {
+                name: one(connection, f"select max(xmin::text::bigint) from {name}")  # noqa: S608
+                for name in (
+                    "anchorline_intermediate.int_assignment_day_deaths",
+                    "anchorline_intermediate.int_anchors",
+                    "anchorline_marts.daily_assignment_states",
+                )
+            }
+
+        transaction = one(connection, "select pg_current_xact_id()::text::bigint")
+        before = newest()
+        rows_read = RowsRead(connection)
+        connection.execute(
+            "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+        )
+        patch.setattr(psycopg2, "connect", count_and_connect)
+        patch.setattr(session._refresher, "_on_node", lambda name, done, total: ended.append(name))
+        assert session.refresh(validate=False) is not None
+        return RefreshOfASample(
+            sample,
+            assignment,
+            batch,
+            day,
+            transaction,
+            rows_read=rows_read.by_table(),
+            is_written={name: xmin > before[name] for name, xmin in newest().items()},
+            connections=opened,
+            models=ended,
+            log=one(
+                connection,
+                """
+                select
+                    mode, reason, batch_ids, outcome, from_date, assignment_count > 0, row_count > 0
+                from anchorline_ops.refresh_log order by refresh_id desc limit 1
+                """,
+            ),
+        )
+
+
 def test_a_sample_makes_a_refresh_read_its_lineage_and_little_else(
-    session: RefreshSession, connection: psycopg.Connection
+    of_a_sample: RefreshOfASample, connection: psycopg.Connection
 ) -> None:
     """Counts, which are the same on every machine, as those of a build in `test_workload`."""
-    sample, _, batch, _ = a_used_sample(connection, 60)
-    rows_read = RowsRead(connection)
-    connection.execute(
-        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
-    )
-    assert session.refresh(validate=False) is not None
-    read = rows_read.by_table()
+    read = of_a_sample.rows_read
     state_count = one(
         connection,
         """
@@ -175,61 +246,68 @@ def test_a_sample_makes_a_refresh_read_its_lineage_and_little_else(
             where own.batch_id = %s
         )
         """,
-        batch,
+        of_a_sample.batch,
     )
     assert read["environmental_environmentalreading"] <= OVERLAP, "to find those that are new"
     assert 0 < sum(read.values()) <= MOST_ROWS_READ_BY_STATE * state_count
 
 
-def test_the_log_says_what_was_done(
-    session: RefreshSession, connection: psycopg.Connection
-) -> None:
-    sample, _, batch, day = a_used_sample(connection, 60)
-    connection.execute(
-        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
-    )
-    session.refresh()
-    row = one(
-        connection,
-        """
-        select mode, reason, batch_ids, outcome, from_date, assignment_count > 0, row_count > 0
-        from anchorline_ops.refresh_log order by refresh_id desc limit 1
-        """,
-    )
-    assert row == (
+def test_the_log_says_what_was_done(of_a_sample: RefreshOfASample) -> None:
+    assert of_a_sample.log == (
         "batches",
         "batch_growthsample update",
-        [batch],
+        [of_a_sample.batch],
         "succeeded",
-        day,
+        of_a_sample.day,
         True,
         True,
     )
 
 
-def test_models_that_read_no_changed_table_are_not_run(
-    session: RefreshSession, connection: psycopg.Connection
+def test_models_that_read_no_changed_table_are_not_run(of_a_sample: RefreshOfASample) -> None:
+    assert of_a_sample.is_written == {
+        "anchorline_intermediate.int_assignment_day_deaths": False,
+        "anchorline_intermediate.int_anchors": True,
+        "anchorline_marts.daily_assignment_states": True,
+    }
+
+
+def test_connections_are_kept_from_model_to_model(of_a_sample: RefreshOfASample) -> None:
+    assert len(of_a_sample.models) > 50
+    assert 0 < len(of_a_sample.connections) < 20
+
+
+def test_queries_of_nodes_that_have_ended_are_not_held_in_memory(
+    of_a_sample: RefreshOfASample, session: RefreshSession
 ) -> None:
-    sample, *_ = a_used_sample(connection, 60)
-    relations = (
-        "anchorline_intermediate.int_assignment_day_deaths",
-        "anchorline_intermediate.int_anchors",
-        "anchorline_marts.daily_assignment_states",
-    )
+    nodes = list(session._refresher._dbt.nodes("model"))
+    assert sum(node.compiled for node in nodes) > 50
+    assert [node.name for node in nodes if node.compiled_code] == []
 
-    def newest() -> list[int]:
-        return [
-            one(connection, f"select max(xmin::text::bigint) from {name}")  # noqa: S608
-            for name in relations
-        ]
 
-    before = newest()
-    connection.execute(
-        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
+def test_a_sample_leaves_the_inputs_of_earlier_days_alone(
+    of_a_sample: RefreshOfASample, connection: psycopg.Connection
+) -> None:
+    first_written, anchor = one(
+        connection,
+        """
+        select
+            min(state_date) filter (where xmin::text::bigint > %s),
+            max(anchor_weight_g) filter (where assignment_id = %s and state_date = %s)
+        from anchorline_intermediate.int_growth_inputs
+        where batch_id = %s
+        """,
+        of_a_sample.transaction,
+        of_a_sample.assignment,
+        of_a_sample.day,
+        of_a_sample.batch,
     )
-    assert session.refresh(validate=False) is not None
-    is_written = [after > earlier for earlier, after in zip(before, newest(), strict=True)]
-    assert is_written == [False, True, True]
+    assert first_written == of_a_sample.day
+    assert anchor == one(
+        connection,
+        "select avg_weight_g::double precision from batch_growthsample where id = %s",
+        of_a_sample.sample,
+    )
 
 
 def test_days_before_the_first_changed_record_are_left_alone(
@@ -284,69 +362,6 @@ def test_days_before_the_first_changed_record_are_left_alone(
         assignment,
         AS_OF,
     )
-
-
-def test_a_sample_leaves_the_inputs_of_earlier_days_alone(
-    session: RefreshSession, connection: psycopg.Connection
-) -> None:
-    sample, assignment, batch, day = a_used_sample(connection, 60)
-    number = one(connection, "select batch_number from batch_batch where id = %s", batch)
-    session.refresh(batch_numbers=[number], validate=False)
-    transaction = one(connection, "select pg_current_xact_id()::text::bigint")
-    connection.execute(
-        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
-    )
-    assert session.refresh(validate=False) is not None
-    first_written, anchor = one(
-        connection,
-        """
-        select
-            min(state_date) filter (where xmin::text::bigint > %s),
-            max(anchor_weight_g) filter (where assignment_id = %s and state_date = %s)
-        from anchorline_intermediate.int_growth_inputs
-        where batch_id = %s
-        """,
-        transaction,
-        assignment,
-        day,
-        batch,
-    )
-    assert first_written == day
-    assert anchor == one(
-        connection,
-        "select avg_weight_g::double precision from batch_growthsample where id = %s",
-        sample,
-    )
-
-
-def test_connections_are_kept_from_model_to_model(
-    session: RefreshSession, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sample, *_ = a_used_sample(connection, 60)
-    connection.execute(
-        "update batch_growthsample set avg_weight_g = avg_weight_g + 1 where id = %s", (sample,)
-    )
-    opened: list[str] = []
-    connect = psycopg2.connect
-
-    def count_and_connect(**parameters: Any) -> Any:
-        opened.append(parameters["dbname"])
-        return connect(**parameters)
-
-    ended: list[str] = []
-    monkeypatch.setattr(psycopg2, "connect", count_and_connect)
-    monkeypatch.setattr(
-        session._refresher, "_on_node", lambda name, done, total: ended.append(name)
-    )
-    assert session.refresh(validate=False) is not None
-    assert len(ended) > 50
-    assert 0 < len(opened) < 20
-
-
-def test_queries_of_nodes_that_have_ended_are_not_held_in_memory(session: RefreshSession) -> None:
-    nodes = list(session._refresher._dbt.nodes("model"))
-    assert sum(node.compiled for node in nodes) > 50
-    assert [node.name for node in nodes if node.compiled_code] == []
 
 
 def test_new_readings_are_found_by_their_id(
@@ -417,6 +432,10 @@ def test_a_failure_is_logged_and_stays_pending(
         with pytest.raises(RefreshError) as failure:
             session.refresh()
         assert "weight_anchors" in str(failure.value.details)
+        folder = Path(os.environ["DBT_TARGET_PATH"]) / "refresh-prod"
+        queries = {path.name for path in folder.glob("run/**/*.sql")}
+        assert "weight_anchors.sql" in queries, "what failed can be looked at"
+        assert "int_growth_states.sql" not in queries, "what did not is not written"
     finally:
         connection.execute("alter table anchorline_marts.weight_anchors drop constraint impossible")
     outcome, error = one(

@@ -324,12 +324,13 @@ def test_a_row_changed_behind_the_models_backs_is_found(trial: Trial) -> None:
     assert (found.only_refreshed, found.only_rebuilt) == (1, 1)
 
 
-def test_a_late_correction_touches_its_lineage_from_its_day_on_and_nothing_else(
+def test_a_late_correction_touches_what_follows_from_it_once_and_nothing_else(
     trial: Trial,
 ) -> None:
+    """The states of its lineage from its day on, and the smoothed rows of its fish."""
     connection = trial.connection
     sample, assignment, day = _late_sample(connection, trial.as_of - timedelta(days=300))
-    before = _computed_at(connection)
+    before, smoothed_before = _computed_at(connection), _smoothed_versions(connection)
     (last_change,) = connection.execute(
         "select max(change_id) from anchorline_ops.int_changes"
     ).fetchone() or (0,)
@@ -354,22 +355,17 @@ def test_a_late_correction_touches_its_lineage_from_its_day_on_and_nothing_else(
     assert {stay for stay, _ in changes} <= lineage
     assert min(from_date for _, from_date in changes) == day
 
-
-def test_a_new_sample_touches_the_smoothed_rows_of_its_fish_and_no_other(trial: Trial) -> None:
-    connection = trial.connection
-    sample, assignment, _ = _late_sample(connection, trial.as_of - timedelta(days=300))
-    before = _smoothed_versions(connection)
-    trial.editor.update("batch_growthsample", sample, avg_weight_g=_heavier(connection, sample))
-    trial.project.refresh()
-
-    after = _smoothed_versions(connection)
-    assert after.keys() == before.keys()
-    touched = {key for key in after if after[key] != before[key]}
+    smoothed = _smoothed_versions(connection)
+    assert smoothed.keys() == smoothed_before.keys()
+    touched = {key for key in smoothed if smoothed[key] != smoothed_before[key]}
     stays = {stay for stay, _ in touched}
     assert assignment in stays
     assert stays <= _reached_by_fish_of(connection, assignment)
-    assert touched == {key for key in after if key[0] in stays}, "all days of an assignment"
-    assert len(stays) < len(_lineage_of(connection, assignment)) / 2
+    assert touched == {key for key in smoothed if key[0] in stays}, "all days of an assignment"
+    assert len(stays) < len(lineage) / 2
+
+    trial.project.refresh()
+    assert _computed_at(connection) == after, "a run that finds nothing changed writes no state"
 
 
 def test_one_more_day_writes_the_smoothed_rows_of_that_day(trial: Trial) -> None:
@@ -471,13 +467,6 @@ def test_how_sure_a_sample_is_goes_with_its_fish(trial: Trial) -> None:
     assert start_variance() > before
     assert _computed_at(connection) == computed_at, "no state is computed again"
     assert trial.check(), what_was_done(trial)
-
-
-def test_a_run_that_finds_nothing_changed_writes_no_state(trial: Trial) -> None:
-    trial.project.refresh()
-    before = _computed_at(trial.connection)
-    trial.project.refresh()
-    assert _computed_at(trial.connection) == before
 
 
 def _one(connection: psycopg.Connection, query: LiteralString, *parameters: object) -> Any:
