@@ -85,6 +85,10 @@ def make_quiet(heard: frozenset[str]) -> None:
     ctx_set_event_manager(HeardEvents(heard))
     BaseEvent.__init__ = _note_event  # type: ignore[method-assign, assignment]
     BaseEvent.__getattr__ = _read_event  # type: ignore[method-assign]
+
+
+def write_failures_only() -> None:
+    """Write the queries of nodes to `target` only where they fail."""
     BaseRunner.safe_run = _run_node  # type: ignore[assignment, method-assign]
     ParsedNode.write_node = _note_query  # type: ignore[assignment, method-assign]
 

@@ -117,16 +117,21 @@ class Dbt:
     ) -> None:
         """Run a command; raise RuntimeError where it fails.
 
-        `folder` receives the queries of what fails and, `with_json`, dbt's artifacts.
+        `folder` receives the queries and, `with_json`, dbt's artifacts.
         """
         kept = "--write-json" if with_json else "--no-write-json"
         self._run(command, folder, kept, *arguments, variables=variables)
 
     def compile(
-        self, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        *arguments: str,
+        variables: Mapping[str, Any] | None = None,
+        with_json: bool = False,
     ) -> list[Any]:
         """Return what is selected as dbt's nodes, with their compiled queries."""
-        done = self._run("compile", folder, "--no-write-json", *arguments, variables=variables)
+        kept = "--write-json" if with_json else "--no-write-json"
+        done = self._run("compile", folder, kept, *arguments, variables=variables)
         return [result.node for result in done.results]
 
     def query(
@@ -221,13 +226,13 @@ def _vars(variables: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def compile_project(
-    dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None
+    dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None, with_json: bool = False
 ) -> CompiledProject:
     """Let dbt compile the project for a database that holds the raw tables and the seeds.
 
     `folder` receives dbt's artifacts; two compilations need two folders.
     """
-    compiled = dbt.compile(folder, "--full-refresh", variables=variables)
+    compiled = dbt.compile(folder, "--full-refresh", variables=variables, with_json=with_json)
     nodes = {node.unique_id: node for node in compiled if node.resource_type in _COMPILED}
     histories = _of_snapshots(nodes)
     models: dict[str, Model] = {}

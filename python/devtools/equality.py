@@ -38,7 +38,7 @@ from psycopg import sql
 from anchorline import settings
 from anchorline.events import queue
 from anchorline.events.install import install, project_place
-from anchorline.lean_dbt import make_lean, make_quiet
+from anchorline.lean_dbt import make_lean, make_quiet, write_failures_only
 from devtools.edits import Edit, Editor, loosen, thin_out
 
 Connection = psycopg.Connection[Any]
@@ -169,6 +169,7 @@ class Project:
         """Run dbt; raise DbtFailedError where something fails."""
         make_lean()
         make_quiet(heard=frozenset())
+        write_failures_only()
         runner = dbtRunner(manifest=self.manifest(target))
         result = runner.invoke(
             [

@@ -194,10 +194,11 @@ class DbtProcess:
     def _make_runner(self, manifest: Any) -> Any:
         from dbt.cli.main import dbtRunner
 
-        from anchorline.lean_dbt import make_lean, make_quiet
+        from anchorline.lean_dbt import make_lean, make_quiet, write_failures_only
 
         make_lean()
         make_quiet(heard=frozenset(("NodeFinished", "ConcurrencyLine")))
+        write_failures_only()
         return dbtRunner(manifest=manifest, callbacks=[self._hear])
 
     def _globals(self) -> list[str]:

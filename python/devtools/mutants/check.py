@@ -149,7 +149,7 @@ class Preparation:
 
     def _setting(self, name: str) -> Setting:
         folder = self._folder / name
-        project = compile_project(self._dbt, folder, variables=SETTINGS[name])
+        project = compile_project(self._dbt, folder, variables=SETTINGS[name], with_json=True)
         return Setting(
             name,
             SETTINGS[name],
