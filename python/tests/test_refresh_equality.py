@@ -171,10 +171,10 @@ def test_what_is_easily_missed_is_found(trial: Trial) -> None:
         """,
     )
     # a stage that changes no weight of the first day
-    stocked, stage = _one(
+    stocked, stage, stocked_on = _one(
         connection,
         """
-        select stays.assignment_id, stages.next_lifecycle_stage_id
+        select stays.assignment_id, stages.next_lifecycle_stage_id, stays.assignment_date
         from anchorline_intermediate.int_assignments as stays
         inner join anchorline_intermediate.int_stocking as stocking using (assignment_id)
         inner join anchorline_intermediate.int_lifecycle_stage_order as stages
@@ -227,6 +227,15 @@ def test_what_is_easily_missed_is_found(trial: Trial) -> None:
             count=7,
         )
         editor.update("batch_batchcontainerassignment", stocked, lifecycle_stage_id=stage)
+        # some are harvested on the day they are stocked: no assignment held them the day before
+        event = editor.insert(
+            "harvest_harvestevent",
+            editor.any_of("harvest_harvestevent"),
+            assignment_id=stocked,
+            event_date=editor.an_instant(stocked_on),
+        )
+        lot = editor.any_of("harvest_harvestlot")
+        editor.insert("harvest_harvestlot", lot, event_id=event, unit_count=3)
         editor.update("health_treatment", treatment, batch_id=other_batch)
         # deaths on a day without states
         (start,) = _one(connection, "select start_date from batch_batch where id = %s", batch)

@@ -2,10 +2,15 @@
 -- the as-of date: one-day chains (tank to vessel to pen) are composed, so that no movement
 -- starts in an assignment on its first day.
 {{ config(
-    meta={'examined_by': ['from_assignment_id', 'to_assignment_id']},
+    meta={
+        'examined_by': [
+            'from_assignment_id', 'to_assignment_id', 'recorded_from_assignment_id'
+        ],
+    },
     indexes=[
         {'columns': ['from_assignment_id', 'arrived_date']},
         {'columns': ['to_assignment_id', 'arrived_date']},
+        {'columns': ['recorded_from_assignment_id']},
     ],
 ) }}
 
@@ -87,6 +92,7 @@ brought as (
         legs.movement_type,
         legs.from_assignment_id,
         legs.to_assignment_id,
+        legs.from_assignment_id as recorded_from_assignment_id,
         legs.departed_date,
         legs.arrived_date,
         legs.fish_count as arrived_count,
@@ -111,6 +117,7 @@ brought as (
         'stocking' as movement_type,
         null::bigint as from_assignment_id,
         stops.assignment_id as to_assignment_id,
+        null::bigint as recorded_from_assignment_id,
         stops.stop_date as departed_date,
         stops.stop_date as arrived_date,
         1::bigint as arrived_count,
@@ -204,6 +211,7 @@ groups as (
             movement_type,
             from_assignment_id,
             to_assignment_id,
+            recorded_from_assignment_id,
             departed_date,
             arrived_date,
             arrived_count,
@@ -225,6 +233,7 @@ groups as (
             leg_movement_type as movement_type,
             from_assignment_id,
             leg_to_assignment_id as to_assignment_id,
+            to_assignment_id as recorded_from_assignment_id,
             departed_date,
             leg_arrived_date as arrived_date,
             passed_count as arrived_count,
@@ -263,6 +272,7 @@ final as (
         movement_type,
         from_assignment_id,
         to_assignment_id,
+        from_assignment_id as recorded_from_assignment_id,
         departed_date,
         arrived_date,
         fish_count,
@@ -279,6 +289,7 @@ final as (
         movement_type,
         from_assignment_id,
         to_assignment_id,
+        recorded_from_assignment_id,
         departed_date,
         arrived_date,
         left_count as fish_count,
