@@ -63,6 +63,7 @@ stocked as (
 first_stages as (
     select distinct on (assignments.batch_id)
         assignments.batch_id,
+        lifecycle_stages.lifecycle_stage_id,
         lifecycle_stages.species_id,
         lifecycle_stages.stage_order
     from assignments
@@ -146,7 +147,10 @@ possible_stages as (
         on
             parameters.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
             and first_stages.species_id = lifecycle_stages.species_id
-            and first_stages.stage_order <= lifecycle_stages.stage_order
+            and (
+                first_stages.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
+                or first_stages.stage_order < lifecycle_stages.stage_order
+            )
     where
         parameters.max_weight_g is null
         or stocked_plans.weight_g < parameters.max_weight_g - 1e-9

@@ -57,7 +57,10 @@ stages as (
     inner join lifecycle_stages as later_stages
         on
             start_stages.species_id = later_stages.species_id
-            and start_stages.stage_order <= later_stages.stage_order
+            and (
+                start_stages.lifecycle_stage_id = later_stages.lifecycle_stage_id
+                or start_stages.stage_order < later_stages.stage_order
+            )
 ),
 
 -- Of the site only where the fish are now: nobody knows where they will be.

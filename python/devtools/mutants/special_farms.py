@@ -587,7 +587,7 @@ def _ties(farm: _Farm) -> None:
     farm.add("batch_lifecyclestage", name="First", order=1, species_id=2)
     for name in ("Second", "Second as well"):
         farm.add(
-            "batch_lifecyclestage", name=name, order=2, species_id=2, expected_weight_max_g=9.0
+            "batch_lifecyclestage", name=name, order=2, species_id=2, expected_weight_max_g=5.0
         )
     farm.rows["batch_lifecyclestage"][-3]["expected_weight_max_g"] = 3.0
     farm.stay(farm.batch(species_id=2), stage=8, weight_g=1.0)
