@@ -256,6 +256,14 @@ CORRUPTIONS: list[tuple[str, str]] = [
         change(SMOOTHED_BATCHES, "smoothed_weight_high_g = null"),
     ),
     (
+        "smoothed_band_of_an_assignment_holds_its_weight",
+        change(SMOOTHED, "smoothed_weight_g = 0, smoothed_weight_low_g = 0", order="state_date"),
+    ),
+    (
+        "smoothed_band_of_a_batch_holds_its_weight",
+        change(SMOOTHED_BATCHES, "smoothed_weight_g = 0, smoothed_weight_low_g = 0"),
+    ),
+    (
         "smoothed_batch_day_is_the_mean_of_its_assignments",
         change(SMOOTHED_BATCHES, "smoothed_weight_g = smoothed_weight_g + 0.0002"),
     ),
