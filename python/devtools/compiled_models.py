@@ -56,17 +56,24 @@ class Model:
 
 
 @dataclass(frozen=True)
+class DataTest:
+    """A data test that stops a build: its query and the models and seeds that it reads."""
+
+    name: str
+    query: str
+    parents: frozenset[str]
+
+
+@dataclass(frozen=True)
 class CompiledProject:
     """All models in an order in which each comes after its parents, and the data tests.
 
-    The queries name no database: they run in any copy of the one that they were compiled for.
-    `stopping_tests` names the data tests that stop a build where they fail.
+    Those of severity error, which stop a build where they fail. The queries name no database:
+    they run in any copy of the one that they were compiled for.
     """
 
     models: tuple[Model, ...]
-    data_tests: Mapping[str, str]
-    unit_tests: Mapping[str, str]
-    stopping_tests: frozenset[str] = frozenset()
+    data_tests: tuple[DataTest, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,23 +129,22 @@ class Dbt:
         kept = "--write-json" if with_json else "--no-write-json"
         self._run(command, folder, kept, *arguments, variables=variables)
 
-    def compile(
+    def nodes(
         self,
+        command: str,
         folder: Path,
         *arguments: str,
         variables: Mapping[str, Any] | None = None,
-        with_json: bool = False,
     ) -> list[Any]:
-        """Return what is selected as dbt's nodes, with their compiled queries."""
-        kept = "--write-json" if with_json else "--no-write-json"
-        done = self._run("compile", folder, kept, *arguments, variables=variables)
+        """Run a command; return what it selected as dbt's nodes, with their compiled queries."""
+        done = self._run(command, folder, "--no-write-json", *arguments, variables=variables)
         return [result.node for result in done.results]
 
     def query(
         self, model: str, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None
     ) -> str:
         """Return the compiled query of a model; its tests are compiled with it."""
-        nodes = self.compile(folder, "--select", model, *arguments, variables=variables)
+        nodes = self.nodes("compile", folder, "--select", model, *arguments, variables=variables)
         (query,) = (str(node.compiled_code) for node in nodes if node.name == model)
         return query
 
@@ -226,18 +232,17 @@ def _vars(variables: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def compile_project(
-    dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None, with_json: bool = False
+    dbt: Dbt, folder: Path, *, variables: Mapping[str, Any] | None = None
 ) -> CompiledProject:
     """Let dbt compile the project for a database that holds the raw tables and the seeds.
 
-    `folder` receives dbt's artifacts; two compilations need two folders.
+    `folder` receives the queries; two compilations need two folders.
     """
-    compiled = dbt.compile(folder, "--full-refresh", variables=variables, with_json=with_json)
+    compiled = dbt.nodes("compile", folder, "--full-refresh", variables=variables)
     nodes = {node.unique_id: node for node in compiled if node.resource_type in _COMPILED}
     histories = _of_snapshots(nodes)
     models: dict[str, Model] = {}
-    data_tests: dict[str, str] = {}
-    stopping_tests: set[str] = set()
+    data_tests: list[DataTest] = []
     for node in nodes.values():
         if not histories.isdisjoint((node.unique_id, *node.depends_on.nodes)):
             continue
@@ -255,16 +260,22 @@ def compile_project(
                 indexes=tuple(node.config.get("indexes") or ()),
                 partial_indexes=tuple(node.config.get("partial_indexes") or ()),
             )
-        elif node.resource_type == "test":
-            data_tests[node.name] = without_database(node.compiled_code, dbt.database)
-            if node.config.severity.lower() == "error":
-                stopping_tests.add(node.name)
+        elif node.resource_type == "test" and node.config.severity.lower() == "error":
+            data_tests.append(
+                DataTest(
+                    name=node.name,
+                    query=without_database(node.compiled_code, dbt.database),
+                    parents=frozenset(
+                        parent.split(".")[-1]
+                        for parent in node.depends_on.nodes
+                        if parent.startswith(("model.", "seed."))
+                    ),
+                )
+            )
     order = TopologicalSorter({name: model.parents for name, model in models.items()})
     return CompiledProject(
         models=tuple(models[name] for name in order.static_order()),
-        data_tests=data_tests,
-        unit_tests={},
-        stopping_tests=frozenset(stopping_tests),
+        data_tests=tuple(data_tests),
     )
 
 

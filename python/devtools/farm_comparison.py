@@ -27,6 +27,7 @@ from devtools.compiled_models import (
     replace_views,
     taken_back,
 )
+from devtools.expectations import marts_expectations
 from devtools.random_farms import RandomFarm, insert_farm, random_farm, side_by_side
 
 _FEATURES: Final = """
@@ -144,8 +145,8 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 class FarmReport:
     """What a comparison found.
 
-    `failures` counts the failing rows of the data tests that would stop a build: bad rows must
-    not. `features` is what the farms hold.
+    `failures` counts the failing rows of the data tests that would stop a build, and those of the
+    marts' expectations: bad records must make none. `features` is what the farms hold.
     """
 
     comparison: Comparison
@@ -154,7 +155,7 @@ class FarmReport:
 
     @property
     def agrees(self) -> bool:
-        """Whether both say the same and no data test fails."""
+        """Whether both say the same, and no data test and no expectation fails."""
         return self.comparison.agrees and not self.failures
 
     @cached_property
@@ -207,7 +208,7 @@ class FarmReport:
             for table, record_id, reason in rejected.itertuples(index=False, name=None):
                 yield f"rejected only in the {side}: {table} {record_id}, {reason}"
         for name, count in sorted(self.failures.items()):
-            yield f"data test {name}: {count} rows"
+            yield f"{name}: {count} rows"
 
 
 def _table_lines(compared: TableComparison) -> Iterator[str]:
@@ -233,7 +234,7 @@ class FarmBench:
     """A prepared database and a project compiled for one setting.
 
     `filling` fills the models, each by its name; the session has it prepared, and the data tests
-    as `failing`.
+    and expectations as `failing`.
     """
 
     connection: Connection
@@ -251,7 +252,9 @@ class FarmBench:
         with connection.transaction():
             replace_views(connection, project)
         parameters = run_parameters(connection, TARGET, setting.all_variables)
-        connection.execute(sql.SQL("prepare failing as ") + _data_tests_query(project))
+        connection.execute(
+            sql.SQL("prepare failing as ") + _checks_query(connection, project, setting)
+        )
         return cls(
             connection,
             project,
@@ -318,14 +321,25 @@ def _one_farm(farms: Sequence[RandomFarm]) -> RandomFarm:
     return farms[0] if len(farms) == 1 else side_by_side(farms)
 
 
-def _data_tests_query(project: CompiledProject) -> sql.Composed:
-    """All data tests of what is derived: those of staging are about the rows themselves."""
+def _checks_query(
+    connection: Connection, project: CompiledProject, setting: Setting
+) -> sql.Composed:
+    """All data tests of what is derived, and the expectations of the marts.
+
+    The data tests of staging are about the rows themselves.
+    """
+    checks = {
+        f"data test {test.name}": test.query
+        for test in project.data_tests
+        if "_stg_" not in test.name
+    }
+    for expectation, query in marts_expectations(connection, setting.all_variables):
+        checks[f"expectation {expectation.id}"] = query
     return sql.SQL(" union all ").join(
         sql.SQL("select {}, count(*) from ({}) as failures").format(
             sql.Literal(name), sql.SQL(query)
         )
-        for name, query in project.data_tests.items()
-        if name in project.stopping_tests and "_stg_" not in name
+        for name, query in checks.items()
     )
 
 

@@ -34,7 +34,13 @@ from anchorline.database import EmbeddedServer
 from anchorline.demo import load_farm
 from anchorline.expectations.validation import Validator
 from anchorline.metabase.compiled import PARSED
-from devtools.compiled_models import Dbt, ParsedProject, compile_project, prepare_database
+from devtools.compiled_models import (
+    CompiledProject,
+    Dbt,
+    ParsedProject,
+    compile_project,
+    prepare_database,
+)
 from devtools.farm_comparison import SETTINGS, FarmBench
 
 AS_OF = date(2025, 9, 30)
@@ -69,7 +75,12 @@ SMALL = "small"
 FARMS = 108
 """How many random farms Hypothesis draws in every run, the same ones each time."""
 
-ON_SMALL_FARMS = ("test_random_farms", "test_regression_farms", "test_smoothing_exact")
+ON_SMALL_FARMS = (
+    "test_mutation_check",
+    "test_random_farms",
+    "test_regression_farms",
+    "test_smoothing_exact",
+)
 """Files that use the same compiled models on farms of a few rows."""
 
 LONGEST = (
@@ -264,20 +275,35 @@ def _create_database(server: EmbeddedServer, name: str, template: str) -> str:
     return server.url(name, with_password=True)
 
 
+@dataclass(frozen=True)
+class SmallFarms:
+    """A database for small farms, and the project as it was compiled for it, by setting."""
+
+    dbt: Dbt
+    folder: Path
+    projects: dict[str, CompiledProject]
+
+
 @pytest.fixture(scope="session")
-def farm_bench(
+def small_farms(
     make_database: Callable[[], str],
-    copy_database: Callable[[str], str],
     dbt_on: Callable[[str], Dbt],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], FarmBench]]:
-    """Give a bench for small farms per setting; each has a database of its own, made when asked."""
+) -> SmallFarms:
+    """Prepare a database for small farms, with the first setting; others are copies of it."""
     folder = tmp_path_factory.mktemp("compiled")
     dbt = dbt_on(make_database())
     first = next(iter(SETTINGS))
-    projects = {
-        first: prepare_database(dbt, folder / "first", variables=SETTINGS[first].all_variables)
-    }
+    project = prepare_database(dbt, folder / "first", variables=SETTINGS[first].all_variables)
+    return SmallFarms(dbt, folder, {first: project})
+
+
+@pytest.fixture(scope="session")
+def farm_bench(
+    small_farms: SmallFarms, copy_database: Callable[[str], str]
+) -> Iterator[Callable[[str], FarmBench]]:
+    """Give a bench for small farms per setting; each has a database of its own, made when asked."""
+    dbt, projects = small_farms.dbt, small_farms.projects
     benches: dict[str, FarmBench] = {}
 
     def bench(name: str) -> FarmBench:
@@ -285,7 +311,7 @@ def farm_bench(
             setting = SETTINGS[name]
             if name not in projects:
                 projects[name] = compile_project(
-                    dbt, folder / name, variables=setting.all_variables
+                    dbt, small_farms.folder / name, variables=setting.all_variables
                 )
             connection = psycopg.connect(copy_database(dbt.url), autocommit=True)
             benches[name] = FarmBench.prepare(connection, projects[name], setting)

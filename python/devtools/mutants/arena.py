@@ -7,23 +7,20 @@ more; then the checks look at what is there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from psycopg import Connection, sql
 
 from anchorline.comparison import RELATIVE_TOLERANCE
-from anchorline.expectations.names import Catalogue, Names, for_target
-from anchorline.expectations.suites import read_suite
 from anchorline.reference.states import DECIMALS
 from anchorline.verify import run_parameters, verify
 from anchorline.verify.states import EXACT
-from devtools.compiled_models import TARGET, CompiledProject, Model
+from devtools.compiled_models import TARGET, CompiledProject, DataTest, Model
+from devtools.expectations import marts_expectations
 from devtools.mutants.seeds import seed_schema
 from devtools.random_farms import RandomFarm, insert_farm
 
@@ -50,22 +47,12 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class DataTest:
-    """A data test that fails the build: its query and the models and seeds that it reads."""
-
-    name: str
-    query: str
-    parents: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Setting:
     """A choice of vars, and what dbt compiled for it."""
 
     name: str
     variables: Mapping[str, Any]
     project: CompiledProject
-    data_tests: tuple[DataTest, ...]
 
 
 @dataclass(frozen=True)
@@ -74,24 +61,6 @@ class Trial:
 
     finding: Finding | None
     is_changed: bool
-
-
-def read_data_tests(project: CompiledProject, folder: Path) -> tuple[DataTest, ...]:
-    """Return the data tests that stop a build, with what they read, from dbt's manifest."""
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return tuple(
-        DataTest(
-            node["name"],
-            project.data_tests[node["name"]],
-            frozenset(
-                parent.split(".")[-1]
-                for parent in node["depends_on"]["nodes"]
-                if parent.startswith(("model.", "seed."))
-            ),
-        )
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "test" and node["name"] in project.stopping_tests
-    )
 
 
 def raise_if_lost(error: psycopg.Error) -> None:
@@ -151,8 +120,11 @@ class Arena:
         """
         for model in self.models.values():
             self._columns[model.name] = self._read_columns(model)
-        self._data_tests = tuple(test for test in self.setting.data_tests if test.parents)
-        self._expectations = list(self._read_expectations())
+        self._data_tests = tuple(test for test in self.setting.project.data_tests if test.parents)
+        self._expectations = [
+            (expectation.id, query, frozenset(table.name for table in expectation.relations))
+            for expectation, query in marts_expectations(self._connection, self.setting.variables)
+        ]
         self._fingerprints = self._all_fingerprints()
         self._connection.rollback()
         with self._taken_back():
@@ -204,15 +176,6 @@ class Arena:
             """,
             (f'"{model.schema}"."{model.name}"',),
         ).fetchall()
-
-    def _read_expectations(self) -> Iterator[tuple[str, str, frozenset[str]]]:
-        names: Names = for_target(TARGET, self._connection, variables=self.setting.variables)
-        catalogue = Catalogue(self._connection, names)
-        for expectation in read_suite("marts").expectations:
-            query = names.query(expectation)
-            if query is not None and catalogue.missing(expectation) is None:
-                reads = frozenset(relation.name for relation in expectation.relations)
-                yield expectation.id, query, reads
 
     # -- trying a mutant ----------------------------------------------------------------------
 

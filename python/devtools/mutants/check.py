@@ -21,7 +21,6 @@ from devtools.mutants.arena import (
     Arena,
     Finding,
     Setting,
-    read_data_tests,
 )
 from devtools.mutants.farms import AS_OF, LATE_AS_OF, edge_farms, random_farms
 from devtools.mutants.generator import Mutant, Query
@@ -148,14 +147,8 @@ class Preparation:
             self.seeds = tuple(seed_mutants(connection))
 
     def _setting(self, name: str) -> Setting:
-        folder = self._folder / name
-        project = compile_project(self._dbt, folder, variables=SETTINGS[name], with_json=True)
-        return Setting(
-            name,
-            SETTINGS[name],
-            _fed_by_what_is_read(project),
-            read_data_tests(project, folder),
-        )
+        project = compile_project(self._dbt, self._folder / name, variables=SETTINGS[name])
+        return Setting(name, SETTINGS[name], fed_by_what_is_read(project))
 
     def mutants(self) -> list[Mutant]:
         """Return the mutants of all settings, each once, and those of the seeds."""
@@ -232,7 +225,7 @@ def queries(setting: Setting) -> Iterator[Query]:
             yield Query(model.name, model.query)
 
 
-def _fed_by_what_is_read(project: CompiledProject) -> CompiledProject:
+def fed_by_what_is_read(project: CompiledProject) -> CompiledProject:
     """Return the project with the parents that each model's query reads when all is built.
 
     What only decides how much a refresh computes does not feed the engine here.

@@ -15,9 +15,12 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg
+from dbt.contracts.graph.nodes import ParsedNode
 from psycopg import Connection
+from psycopg.types.string import TextLoader
 
 from devtools.compiled_models import Dbt, without_database
 from devtools.mutants.arena import raise_if_lost
@@ -48,13 +51,17 @@ class UnitTest:
             text = text.replace(self.query, query)
         try:
             with connection.transaction(force_rollback=True):
-                cursor = connection.execute(text.encode())
+                cursor = connection.cursor()
+                for kind in ("date", "timestamp", "timestamptz"):
+                    # Python has no infinite ones
+                    cursor.adapters.register_loader(kind, TextLoader)
+                cursor.execute(text.encode())
                 names = [column.name for column in cursor.description or ()]
-                kind = names.index("actual_or_expected")
+                side = names.index("actual_or_expected")
                 rows: Mapping[str, Counter[Any]] = {"actual": Counter(), "expected": Counter()}
                 for row in cursor:
-                    values = (_hashable(value) for i, value in enumerate(row) if i != kind)
-                    rows[row[kind]][tuple(values)] += 1
+                    values = (_hashable(value) for i, value in enumerate(row) if i != side)
+                    rows[row[side]][tuple(values)] += 1
         except psycopg.Error as error:
             raise_if_lost(error)
             return False
@@ -84,19 +91,26 @@ def _hashable(value: Any) -> Any:
     return value
 
 
-def compile_unit_tests(dbt: Dbt, folder: Path) -> tuple[UnitTest, ...]:
-    """Let dbt run all unit tests on the empty models, and keep what it compiled."""
-    dbt.run("test", folder, "--select", "test_type:unit")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    results = json.loads((folder / "run_results.json").read_text(encoding="utf-8"))
-    compiled = {result["unique_id"]: result["compiled_code"] for result in results["results"]}
-    files = {file.stem: file for file in (folder / "run").rglob("*.sql")}
+def compile_unit_tests(
+    dbt: Dbt, folder: Path, selection: str = "test_type:unit"
+) -> tuple[UnitTest, ...]:
+    """Let dbt run all unit tests on the empty models, or some, and keep what it compiled."""
+    comparisons: dict[str, str] = {}
+
+    def note(node: ParsedNode, project_root: str, path: str, query: str) -> None:
+        if path == node.build_path:  # as it is run, not as it is compiled
+            comparisons[node.name] = without_database(query, dbt.database)
+
+    with mock.patch.object(ParsedNode, "write_node", note):
+        nodes = dbt.nodes("test", folder, "--select", selection)
     tests = []
-    for unique_id, test in manifest["unit_tests"].items():
-        query = without_database(compiled[unique_id], dbt.database).strip()
-        ran = files[test["name"]].read_text(encoding="utf-8")
-        comparison = without_database(ran, dbt.database)
+    for node in nodes:
+        if node.resource_type != "unit_test":
+            continue  # a hook
+        query = without_database(node.compiled_code, dbt.database).strip()
+        comparison = comparisons[node.name]
         if query not in comparison:
-            raise RuntimeError(f"dbt ran something else than it compiled: {test['name']}")
-        tests.append(UnitTest(test["name"], test["model"], query, comparison))
+            raise RuntimeError(f"dbt ran something else than it compiled: {node.name}")
+        model = node.tested_node_unique_id.split(".")[-1]
+        tests.append(UnitTest(node.name, model, query, comparison))
     return tuple(tests)
