@@ -53,6 +53,16 @@ def transfer(number: int, source: int, dest: int, on: int, count: int, **others:
     }
 
 
+def sample(number: int, assignment: int, on: int, weight_g: float, **others: Any) -> Row:
+    return {
+        "id": number,
+        "assignment_id": assignment,
+        "sample_date": day(on),
+        "avg_weight_g": weight_g,
+        **others,
+    }
+
+
 def farm(**rows: Any) -> RandomFarm:
     return RandomFarm({"batch_lifecyclestage": [STAGE], "batch_batch": [BATCH], **rows})
 
@@ -279,6 +289,26 @@ CASES = {
         batch_mortalityevent=[
             {"id": 1, "batch_id": 1, "assignment_id": 2, "event_date": day(3), "count": 5}
         ],
+    ),
+    "of two stages of one order the fish enter one": farm(
+        batch_lifecyclestage=[
+            {**STAGE, "id": number, "name": name, "order": order, "expected_weight_max_g": limit}
+            for number, name, order, limit in (
+                (1, "Parr", 1, 30),
+                (2, "Smolt", 2, 60),
+                (3, "Spring smolt", 2, 60),
+            )
+        ],
+        batch_batchcontainerassignment=[stay(1, 1, None, 100, avg_weight_g=20)],
+        batch_growthsample=[sample(1, 1, 3, 40), sample(2, 1, 5, 80)],
+    ),
+    "a root below 0, as smaller fish came to some of a doubtful weight, is a weight of 0": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, None, 10, avg_weight_g=2.5),
+            stay(2, 1, 4, 5000, avg_weight_g=1.1),
+        ],
+        batch_growthsample=[sample(1, 1, 3, 48, sample_size=2)],
+        batch_transferaction=[transfer(1, 2, 1, 4, 5000)],
     ),
     "a last stage that ends at nothing does not limit the harvest": farm(
         batch_lifecyclestage=[{**STAGE, "expected_weight_max_g": 0}],
