@@ -37,6 +37,13 @@ class Rule:
     terms: str | None = None
 
     @property
+    def tolerance(self) -> float:
+        """How far values may be apart: relative with a `scale`, else absolute, for each term."""
+        if self.scale is not None:
+            return RELATIVE_TOLERANCE
+        return 0.0 if self.decimals is None else 10.0**-self.decimals
+
+    @property
     def text(self) -> str:
         """What the rule asks for, in words."""
         if self.scale is not None:
@@ -117,9 +124,9 @@ def column_difference(
         gap = np.where(np.isnan(x) & np.isnan(y), 0.0, np.abs(x - y))
         if rule.scale is not None:
             gap = gap / np.fmax(np.abs(y), rule.scale)
-            bad = ~(gap <= RELATIVE_TOLERANCE)
+            bad = ~(gap <= rule.tolerance)
         else:
-            tolerance = np.float64(0.0 if rule.decimals is None else 10.0**-rule.decimals)
+            tolerance = np.float64(rule.tolerance)
             if terms is not None:
                 tolerance = tolerance * np.fmax(_reals(terms), 1.0)
             bad = ~(gap <= tolerance * (1 + 1e-6) + 1e-12)

@@ -26,7 +26,7 @@ from devtools.mutants.generator import Mutant
 EXAMPLES = """
 \b
 Examples:
-  python -m devtools.mutants                              everything: 20 to 30 minutes
+  python -m devtools.mutants                              everything: half an hour
   python -m devtools.mutants --model int_anchors          one model
   python -m devtools.mutants --sample 200 --seed 7        some mutants, drawn
   python -m devtools.mutants --mutant int_anchors/3f2a9c  one mutant, by (part of) its address

@@ -15,9 +15,14 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection, sql
 
-from anchorline.comparison import RELATIVE_TOLERANCE
+from anchorline.comparison import RELATIVE_TOLERANCE, compare_tables
 from anchorline.reference.states import DECIMALS
 from anchorline.verify import run_parameters, verify
+from anchorline.verify.outlook import TABLES as OUTLOOK_TABLES
+from anchorline.verify.outlook import row_keys
+from anchorline.verify.reading import read
+from anchorline.verify.smoothed import TABLES as SMOOTHED_TABLES
+from anchorline.verify.smoothed import SmoothedTable
 from anchorline.verify.states import EXACT
 from devtools.compiled_models import TARGET, CompiledProject, DataTest, Model
 from devtools.expectations import marts_expectations
@@ -36,6 +41,11 @@ BASELINE: Final = "mutation_baseline"
 """The schema of the tables as the queries themselves fill them."""
 
 _COMPARED: Final = ("daily_assignment_states", "rejected_records", "int_growth_states")
+_TABLES: Final = (*SMOOTHED_TABLES, *OUTLOOK_TABLES)
+"""What verify compares besides: the smoothed series, plans and forecasts."""
+
+VERIFIED: Final = frozenset(_COMPARED).union(table.name for table in _TABLES)
+"""All that verify compares."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class Arena:
             for model in self.models.values():
                 self._fill(model, model.query, is_new=True)
             self._connection.execute(sql.SQL("create schema {}").format(sql.Identifier(BASELINE)))
-            for name in _COMPARED:
+            for name in VERIFIED:
                 self._connection.execute(
                     sql.SQL("create table {} as table {}").format(
                         sql.Identifier(BASELINE, name), self.models[name].relation
@@ -206,7 +216,7 @@ class Arena:
                     finding = self._differs()
                 if changed and finding is None:
                     self._spread(queries, frozenset(self.models) - upstream, changed)
-                    finding = self._first_failure(changed)
+                    finding = self._differs_besides(changed) or self._first_failure(changed)
         except psycopg.Error as error:
             raise_if_lost(error)
             return Trial(Finding(BUILD, type(error).__name__), is_changed=True)
@@ -292,6 +302,29 @@ class Arena:
         """
         row = self._connection.execute(self._difference_query()).fetchone()
         return Finding(VERIFY, str(row[0])) if row else None
+
+    def _differs_besides(self, changed: Collection[str]) -> Finding | None:
+        """Compare the other tables of verify in the same way, by its own rules."""
+        for table in _TABLES:
+            if table.name not in changed:
+                continue
+            now, was = (
+                read(self._connection, schema, table.name, table.columns)
+                for schema in (self.models[table.name].schema, BASELINE)
+            )
+            if isinstance(table, SmoothedTable):
+                keys = table.key(was), table.key(now)
+            else:
+                keys = row_keys(was, now, table.key)
+            found = compare_tables(table.name, was, now, keys, table.rules, table.shown, limit=1)
+            if found.only_in_database or found.only_in_reference:
+                return Finding(VERIFY, f"{table.name}: rows")
+            for rule, column in zip(table.rules, found.columns, strict=True):
+                terms = 1.0 if rule.terms is None else float(now[rule.terms].max())
+                # (what is no number has no largest difference)
+                if column.differing and not column.largest <= 2.5 * terms * rule.tolerance:
+                    return Finding(VERIFY, f"{table.name}: {column.name}")
+        return None
 
     def _difference_query(self) -> sql.Composed:
         mart, rejected, states = (self.models[name].relation for name in _COMPARED)

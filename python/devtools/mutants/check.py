@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,13 +19,14 @@ from psycopg import Connection, sql
 from devtools.compiled_models import CompiledProject, Dbt, compile_project, prepare_database
 from devtools.mutants.arena import (
     UNIT_TEST,
+    VERIFIED,
     Arena,
     Finding,
     Setting,
 )
 from devtools.mutants.farms import AS_OF, LATE_AS_OF, edge_farms, random_farms
 from devtools.mutants.generator import Mutant, Query
-from devtools.mutants.seeds import seed_mutants
+from devtools.mutants.seeds import seed_mutants, seed_schema
 from devtools.mutants.unit_tests import UnitTest, compile_unit_tests
 
 ENGINE: Final = "int_growth_states"
@@ -144,7 +146,17 @@ class Preparation:
         prepare_database(self._dbt, folder / "empty")
         self.settings = {name: self._setting(name) for name in SETTINGS}
         with psycopg.connect(self._dbt.url) as connection:
-            self.seeds = tuple(seed_mutants(connection))
+            self.seeds = tuple(seed_mutants(connection, self._seeds_behind_what_is_verified()))
+
+    def _seeds_behind_what_is_verified(self) -> frozenset[str]:
+        """Name the seeds that the engine, or another table that verify compares, comes from."""
+        seeds: set[str] = set()
+        for setting in self.settings.values():
+            wanted = setting.project.with_ancestors(VERIFIED)
+            for model in setting.project.models:
+                if model.name in wanted:
+                    seeds.update(re.findall(rf'"{seed_schema()}"."(\w+)"', model.query))
+        return frozenset(seeds)
 
     def _setting(self, name: str) -> Setting:
         project = compile_project(self._dbt, self._folder / name, variables=SETTINGS[name])

@@ -6,7 +6,7 @@ reference and the checks keep what they read before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -34,18 +34,18 @@ def seed_schema() -> str:
     return settings.layer_schema("seeds", TARGET)
 
 
-def seed_mutants(connection: Connection) -> Iterator[SeedMutant]:
-    """Make the mutants of all seeds in a database."""
+def seed_mutants(connection: Connection, seeds: Collection[str]) -> Iterator[SeedMutant]:
+    """Make the mutants of some seeds in a database."""
     tables = connection.execute(
         """
         select table_name::text, array_agg(column_name::text order by ordinal_position),
             array_agg(data_type::text order by ordinal_position)
         from information_schema.columns
-        where table_schema = %s
+        where table_schema = %s and table_name = any(%s)
         group by table_name
         order by table_name
         """,
-        (seed_schema(),),
+        (seed_schema(), list(seeds)),
     ).fetchall()
     for table, columns, kinds in tables:
         rows = connection.execute(

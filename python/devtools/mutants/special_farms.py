@@ -277,6 +277,7 @@ def special_farms(as_of: date, *, power_law: bool) -> Iterator[RandomFarm]:
         _counts_around_zero,
         _dates_at_the_limits,
         _ties,
+        _samples_that_lean,
         _records_by_container,
         _stops,
         _missing_transfers,
@@ -622,6 +623,17 @@ def _ties(farm: _Farm) -> None:
     )
     for size in (None, 0, 7):
         farm.sample(stays[0], 5, 100.0 + (size or 0), size)
+
+
+def _samples_that_lean(farm: _Farm) -> None:
+    """Weigh fish every day, each time a little heavier than the model says they can be."""
+    still = farm.tgc_model(0.0)
+    for growth in (1.005, 1.007, 1.009):
+        batch = farm.batch()
+        farm.scenario(batch, tgc_model_id=still)
+        stay = farm.stay(batch)
+        for day in range(1, 36):
+            farm.sample(stay, day, round(100.0 * growth**day, 2))
 
 
 def _records_by_container(farm: _Farm) -> None:
