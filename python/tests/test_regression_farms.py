@@ -221,6 +221,36 @@ CASES = {
             transfer(2, 2, 3, 6, 40),
         ],
     ),
+    "a transfer of no fish keeps none under way": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, 1),
+            stay(2, 2, 3, 5),
+            stay(3, 2, 4, 700),
+            stay(4, 4, None, 900),
+        ],
+        batch_transferaction=[
+            transfer(1, 1, 3, 2, 100, source_population_before=100),
+            transfer(2, 2, 4, 4, 0, source_population_before=5),
+        ],
+        batch_mortalityevent=[
+            {"id": 1, "batch_id": 1, "assignment_id": 3, "event_date": day(2), "count": 200}
+        ],
+        health_mortalityrecord=[
+            {"id": 1, "batch_id": 1, "container_id": 3, "event_date": at(2024, 2, 22), "count": 2}
+        ],
+    ),
+    "what arrives after the last day does not draw on a stop": farm(
+        batch_batchcontainerassignment=[
+            stay(1, 1, None, 10, avg_weight_g=20),
+            stay(2, 20, 20),
+            stay(3, 21, None),
+        ],
+        batch_transferaction=[
+            transfer(1, 1, 2, 20, 4),
+            transfer(2, 2, 3, 21, 3),
+            transfer(3, 2, 1, 20, 2),
+        ],
+    ),
     "no source gives more than it brought through two stops": farm(
         batch_batchcontainerassignment=[
             stay(1, 1, None, 3),

@@ -237,8 +237,12 @@ def movements(
     inferred: Inferred,
     anchors: Anchors,
     start_weight_g: RealArray,
+    as_of_day: int,
 ) -> tuple[Movements, pd.DataFrame]:
     """Return all movements, one-day chains composed, and transfer mortality that is rejected.
+
+    Those that have arrived by the last day, of one fish and more: an arrival after it is not known
+    yet, and none leave or are under way where none were moved.
 
     The weight of a movement, before the day's growth, is the first that exists: the transfer's
     measured one; the source's anchor on the day on which the fish left; (NaN) the source's last
@@ -363,6 +367,8 @@ def movements(
         ],
         ignore_index=True,
     )
+    is_known = ints(legs, "arrived_day") <= as_of_day
+    legs = legs[is_known & (ints(legs, "fish_count") > 0)].reset_index(drop=True)
     anchor = anchors.at(ints(legs, "source"), ints(legs, "departed_day"))
     weight = reals(legs, "weight_g")
     legs["weight_g"] = np.where(np.isnan(weight), take(anchors.weight_g, anchor, np.nan), weight)

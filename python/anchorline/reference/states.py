@@ -129,6 +129,7 @@ def daily_assignment_states(
         inferred,
         daily_anchors,
         start_g,
+        parameters.as_of_day,
     )
 
     # the recursion
