@@ -340,6 +340,17 @@ CASES = {
         batch_growthsample=[sample(1, 1, 3, 48, sample_size=2)],
         batch_transferaction=[transfer(1, 2, 1, 4, 5000)],
     ),
+    "feed that rounds to 0 kg makes an FCR that does": farm(
+        batch_batch=[BATCH, {**BATCH, "id": 2, "batch_number": "B2"}],
+        batch_batchcontainerassignment=[
+            stay(1, 1, None, 9000, avg_weight_g=4000),
+            stay(2, 1, None, 1, avg_weight_g=20, batch_id=2, container_id=1),
+        ],
+        batch_growthsample=[sample(1, 2, 5, 2500)],
+        inventory_feedingevent=[
+            {"id": 1, "feeding_date": day(3), "amount_kg": 0.05, "container_id": 1}
+        ],
+    ),
     "a last stage that ends at nothing does not limit the harvest": farm(
         batch_lifecyclestage=[{**STAGE, "expected_weight_max_g": 0}],
         batch_batchcontainerassignment=[stay(1, 1, None, 100)],
