@@ -335,10 +335,10 @@ CASES = {
     "a root below 0, as smaller fish came to some of a doubtful weight, is a weight of 0": farm(
         batch_batchcontainerassignment=[
             stay(1, 1, None, 10, avg_weight_g=2.5),
-            stay(2, 1, 4, 5000, avg_weight_g=1.1),
+            stay(2, 1, 6, 50000, avg_weight_g=1.1),
         ],
-        batch_growthsample=[sample(1, 1, 3, 48, sample_size=2)],
-        batch_transferaction=[transfer(1, 2, 1, 4, 5000)],
+        batch_growthsample=[sample(1, 1, 3, 480, sample_size=1)],
+        batch_transferaction=[transfer(1, 2, 1, 6, 50000)],
     ),
     "feed that rounds to 0 kg makes an FCR that does": farm(
         batch_batch=[BATCH, {**BATCH, "id": 2, "batch_number": "B2"}],
