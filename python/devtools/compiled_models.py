@@ -100,7 +100,7 @@ class CompiledProject:
 class Dbt:
     """dbt in this process, on one database. It parses the project once, whatever the variables.
 
-    `manifest` is the project as it was parsed before for this database.
+    It takes the project as it was parsed before for this database, where it is given one.
     """
 
     def __init__(self, url: str, manifest: Any = None) -> None:
@@ -156,9 +156,14 @@ class Dbt:
         *arguments: str,
         variables: Mapping[str, Any] | None,
     ) -> Any:
+        self.manifest(folder)
+        return self._invoke([kept, *command.split(), *arguments, *_vars(variables)], folder)
+
+    def manifest(self, folder: Path) -> Any:
+        """Return the project as its commands take it."""
         if self._manifest is None:
             self._manifest = self.parse(folder, "--no-partial-parse")
-        return self._invoke([kept, *command.split(), *arguments, *_vars(variables)], folder)
+        return self._manifest
 
     def parse(
         self, folder: Path, *arguments: str, variables: Mapping[str, Any] | None = None

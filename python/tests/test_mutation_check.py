@@ -20,6 +20,8 @@ from devtools.random_farms import random_farm
 ENGINE = "int_growth_states"
 WITH_INFINITE_DATES = "int_forecast_parameters"
 """A model whose unit tests expect dates that Python has no values for."""
+OF_A_SEED = "int_activity_timeliness"
+"""A model whose unit test takes a seed as it is."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def arena(small_farms: SmallFarms, copy_database: Callable[[str], str]) -> Itera
 
 @pytest.fixture(scope="module")
 def unit_tests(small_farms: SmallFarms) -> tuple[UnitTest, ...]:
-    selection = f"{WITH_INFINITE_DATES},test_type:unit"
+    selection = " ".join(f"{model},test_type:unit" for model in (WITH_INFINITE_DATES, OF_A_SEED))
     return compile_unit_tests(small_farms.dbt, small_farms.folder / "unit_tests", selection)
 
 
@@ -72,8 +74,21 @@ def test_heavier_fish_are_found_and_taken_back(arena: Arena) -> None:
 def test_unit_tests_of_a_model_pass_and_notice_another_query(
     arena: Arena, unit_tests: tuple[UnitTest, ...]
 ) -> None:
-    assert {test.model for test in unit_tests} == {WITH_INFINITE_DATES}
+    assert {test.model for test in unit_tests} == {WITH_INFINITE_DATES, OF_A_SEED}
     assert all(test.passes(arena.connection) for test in unit_tests)
     nothing = [f"select * from ({test.query}) as rows limit 0" for test in unit_tests]  # noqa: S608
     for test, query in zip(unit_tests, nothing, strict=True):
         assert not test.passes(arena.connection, query)
+
+
+def test_a_unit_test_that_takes_a_seed_as_it_is_notices_another_number(
+    arena: Arena, unit_tests: tuple[UnitTest, ...]
+) -> None:
+    (test,) = (test for test in unit_tests if test.model == OF_A_SEED)
+    assert test.reads("planning_constants")
+    longer = """
+        update "anchorline_seeds"."planning_constants" set value = value + 1
+        where constant = 'on_time_days'
+    """
+    assert not test.passes_after(arena.connection, longer)
+    assert test.passes(arena.connection)

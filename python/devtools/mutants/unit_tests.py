@@ -2,14 +2,17 @@
 
 dbt puts a test's rows as CTEs before the model's query. A mutant's query takes the place of the
 model's between these CTEs and the comparison with the expected rows. The test's own vars may have
-compiled the model to other numbers: the mutant is then the same change of that query.
+compiled the model to other numbers: the mutant is then the same change of that query. A test that
+takes a seed as it is reads the seed's table here, so that it meets the mutants of the seed, too.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -18,10 +21,14 @@ from typing import Any
 from unittest import mock
 
 import psycopg
-from dbt.contracts.graph.nodes import ParsedNode
+from dbt.artifacts.resources.types import NodeType
+from dbt.artifacts.resources.v1.unit_test_definition import UnitTestFormat, UnitTestInputFixture
+from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import ParsedNode, SeedNode
 from psycopg import Connection
 from psycopg.types.string import TextLoader
 
+from anchorline import settings
 from devtools.compiled_models import Dbt, without_database
 from devtools.mutants.arena import raise_if_lost
 from devtools.mutants.generator import Mutant, Query, fixtures_of
@@ -41,7 +48,7 @@ class UnitTest:
         return Query(self.model, self.query)
 
     def reads(self, table: str) -> bool:
-        """Say whether it reads a table, such as a seed, that it gives no rows for."""
+        """Say whether it reads a table, such as a seed that it takes as it is."""
         return f'"{table}"' in self.query
 
     def passes(self, connection: Connection, query: str | None = None) -> bool:
@@ -101,7 +108,10 @@ def compile_unit_tests(
         if path == node.build_path:  # as it is run, not as it is compiled
             comparisons[node.name] = without_database(query, dbt.database)
 
-    with mock.patch.object(ParsedNode, "write_node", note):
+    with (
+        mock.patch.object(ParsedNode, "write_node", note),
+        _seeds_as_tables(dbt.manifest(folder)),
+    ):
         nodes = dbt.nodes("test", folder, "--select", selection)
     tests = []
     for node in nodes:
@@ -114,3 +124,31 @@ def compile_unit_tests(
         model = node.tested_node_unique_id.split(".")[-1]
         tests.append(UnitTest(node.name, model, query, comparison))
     return tuple(tests)
+
+
+@contextmanager
+def _seeds_as_tables(manifest: Manifest) -> Iterator[None]:
+    """Let unit tests read the tables of seeds whose files dbt has read for them."""
+    seeds = {
+        f"ref('{node.name}')": (_rows_of(node), f"select * from {node.relation_name}")  # noqa: S608
+        for node in manifest.nodes.values()
+        if node.resource_type == NodeType.Seed
+    }
+    changed: list[tuple[UnitTestInputFixture, Any]] = []
+    for test in manifest.unit_tests.values():
+        for given in test.given:
+            rows, query = seeds.get(given.input, (None, ""))
+            if given.format == UnitTestFormat.Dict and given.rows == rows:
+                changed.append((given, given.rows))
+                given.format, given.rows = UnitTestFormat.SQL, query
+    try:
+        yield
+    finally:
+        for given, rows in changed:
+            given.format, given.rows = UnitTestFormat.Dict, rows
+
+
+def _rows_of(seed: SeedNode) -> list[dict[str, Any]]:
+    path = settings.project_folder() / seed.original_file_path
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
