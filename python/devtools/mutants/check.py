@@ -19,7 +19,6 @@ from psycopg import Connection, sql
 from devtools.compiled_models import CompiledProject, Dbt, compile_project, prepare_database
 from devtools.mutants.arena import (
     UNIT_TEST,
-    VERIFIED,
     Arena,
     Finding,
     Setting,
@@ -146,17 +145,17 @@ class Preparation:
         prepare_database(self._dbt, folder / "empty")
         self.settings = {name: self._setting(name) for name in SETTINGS}
         with psycopg.connect(self._dbt.url) as connection:
-            self.seeds = tuple(seed_mutants(connection, self._seeds_behind_what_is_verified()))
+            self.seeds = tuple(seed_mutants(connection, self._seeds_that_are_read()))
 
-    def _seeds_behind_what_is_verified(self) -> frozenset[str]:
-        """Name the seeds that the engine, or another table that verify compares, comes from."""
-        seeds: set[str] = set()
-        for setting in self.settings.values():
-            wanted = setting.project.with_ancestors(VERIFIED)
-            for model in setting.project.models:
-                if model.name in wanted:
-                    seeds.update(re.findall(rf'"{seed_schema()}"."(\w+)"', model.query))
-        return frozenset(seeds)
+    def _seeds_that_are_read(self) -> frozenset[str]:
+        """Name the seeds that a model reads: what only Python reads, no query can show."""
+        seed = re.compile(rf'"{seed_schema()}"."(\w+)"')
+        return frozenset(
+            name
+            for setting in self.settings.values()
+            for model in setting.project.models
+            for name in seed.findall(model.query)
+        )
 
     def _setting(self, name: str) -> Setting:
         project = compile_project(self._dbt, self._folder / name, variables=SETTINGS[name])

@@ -6,6 +6,7 @@ reference and the checks keep what they read before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -56,7 +57,7 @@ def seed_mutants(connection: Connection, seeds: Collection[str]) -> Iterator[See
         ).fetchall()
         for row in rows:
             for column, kind, value in zip(columns, kinds, row, strict=True):
-                if kind in _NUMBERS and value is not None:
+                if kind in _NUMBERS and value is not None and math.isfinite(value):
                     yield from _of_value(connection, table, columns, row, column, kind, value)
 
 
