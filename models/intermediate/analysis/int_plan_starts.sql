@@ -33,8 +33,15 @@ parameters as (
     select * from {{ pending('int_plan_parameters', 'batches') }}
 ),
 
+-- Of several stages of one order, which are alternatives, only the first is a next one.
 lifecycle_stages as (
-    select * from {{ ref('stg_lifecycle_stages') }}
+    select
+        lifecycle_stage_id,
+        species_id,
+        stage_order,
+        lifecycle_stage_id = min(lifecycle_stage_id) over (partition by species_id, stage_order)
+            as is_next
+    from {{ ref('stg_lifecycle_stages') }}
 ),
 
 state_days as (
@@ -134,7 +141,7 @@ possible_stages as (
         parameters.lifecycle_stage_id,
         row_number() over (
             partition by stocked_plans.batch_id, stocked_plans.scenario_id
-            order by lifecycle_stages.stage_order, parameters.lifecycle_stage_id
+            order by lifecycle_stages.stage_order
         ) as rank
     from stocked_plans
     inner join first_stages on stocked_plans.batch_id = first_stages.batch_id
@@ -149,7 +156,10 @@ possible_stages as (
             and first_stages.species_id = lifecycle_stages.species_id
             and (
                 first_stages.lifecycle_stage_id = lifecycle_stages.lifecycle_stage_id
-                or first_stages.stage_order < lifecycle_stages.stage_order
+                or (
+                    first_stages.stage_order < lifecycle_stages.stage_order
+                    and lifecycle_stages.is_next
+                )
             )
     where
         parameters.max_weight_g is null
