@@ -351,6 +351,23 @@ CASES = {
             {"id": 1, "feeding_date": day(3), "amount_kg": 0.05, "container_id": 1}
         ],
     ),
+    "an FCR that cannot be true is rejected": farm(
+        batch_batchcontainerassignment=[stay(1, 1, None, 100)],
+        scenario_fcrmodelstage=[
+            {"id": number, "model_id": 1, "stage_id": number, "fcr_value": fcr}
+            for number, fcr in enumerate((-0.05, 0.0, 1.1, 10.0, 10.5, None), start=1)
+        ],
+        scenario_fcr_model_stage_override=[
+            {
+                "id": number,
+                "fcr_stage_id": 3,
+                "min_weight_g": number,
+                "max_weight_g": number + 1,
+                "fcr_value": fcr,
+            }
+            for number, fcr in enumerate((-0.05, 0, 10, 10.5), start=1)
+        ],
+    ),
     "a last stage that ends at nothing does not limit the harvest": farm(
         batch_lifecyclestage=[{**STAGE, "expected_weight_max_g": 0}],
         batch_batchcontainerassignment=[stay(1, 1, None, 100)],

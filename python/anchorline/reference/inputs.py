@@ -90,6 +90,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "tgc_model_stages": (
         "#tgc_model_stage_id #tgc_model_id $lifecycle_stage_key %tgc_value %exponent_n %exponent_m"
     ),
+    "fcr_model_stages": "#fcr_model_stage_id %model_fcr",
+    "fcr_model_stage_overrides": "#fcr_model_stage_override_id %model_fcr",
     "temperature_profile_days": (
         "#temperature_profile_day_id #temperature_profile_id #day_number %temp_c"
     ),
@@ -148,6 +150,8 @@ class Farm:
     scenario_model_changes: pd.DataFrame
     tgc_models: pd.DataFrame
     tgc_model_stages: pd.DataFrame
+    fcr_model_stages: pd.DataFrame
+    fcr_model_stage_overrides: pd.DataFrame
     temperature_profile_days: pd.DataFrame
     mortality_models: pd.DataFrame
     mortality_model_stages: pd.DataFrame

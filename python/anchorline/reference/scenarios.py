@@ -396,6 +396,24 @@ def rejected_tgcs(farm: Farm, parameters: Parameters, seeds: Seeds) -> list[pd.D
     return lists
 
 
+def rejected_fcrs(farm: Farm, seeds: Seeds) -> list[pd.DataFrame]:
+    """List models' FCRs, in kg of feed per kg of growth, that cannot be true: outside 0 to 10."""
+    low, high = seeds.plausible("fcr")
+    lists = []
+    for frame, table_name, key in (
+        (farm.fcr_model_stages, "scenario_fcrmodelstage", "fcr_model_stage_id"),
+        (
+            farm.fcr_model_stage_overrides,
+            "scenario_fcr_model_stage_override",
+            "fcr_model_stage_override_id",
+        ),
+    ):
+        fcr = reals(frame, "model_fcr")
+        bad = ~np.isnan(fcr) & ~((fcr >= low) & (fcr <= high))
+        lists.append(rejected(table_name, ints(frame, key)[bad], "FCR out of range"))
+    return lists
+
+
 def _rate_tables(farm: Farm, stages: Stages, seeds: Seeds) -> tuple[RealArray, IntArray]:
     """Return the daily share of deaths as [models + 1, stages] and the model ids."""
     models = farm.mortality_models

@@ -199,6 +199,7 @@ def daily_assignment_states(
         ),
         *bad_scenarios,
         *scenarios.rejected_tgcs(farm, parameters, seeds),
+        *scenarios.rejected_fcrs(farm, seeds),
         bad_profile_days,
         bad_readings,
         *bad_transfers,

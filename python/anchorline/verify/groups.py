@@ -47,6 +47,8 @@ READ_WHOLE: Final = (
     "scenario_model_changes",
     "tgc_models",
     "tgc_model_stages",
+    "fcr_model_stages",
+    "fcr_model_stage_overrides",
     "temperature_profile_days",
     "mortality_models",
     "mortality_model_stages",
