@@ -30,6 +30,7 @@ from anchorline.bench.building import RowsRead
 from anchorline.database import EmbeddedServer
 from anchorline.refresh import RefreshBusyError, RefreshError, RefreshOutcome
 from anchorline.refresh.lock import is_refreshing, refresh_lock
+from anchorline.refresh.run import Scope
 from anchorline.refresh.scope import OVERLAP
 from anchorline.refresh.session import RefreshSession
 from anchorline.refresh.webhook import Webhook
@@ -752,10 +753,12 @@ def test_lineages_that_are_joined_while_two_runners_refresh_them_come_out_right(
     assert refreshing.result() is not None
     outcomes = last_outcomes(connection, 3)
     assert [outcome for outcome, _ in outcomes] == ["failed", "failed", "succeeded"]
-    assert "must be refreshed together" in one(
-        connection,
-        "select string_agg(error, '') from anchorline_ops.refresh_log where outcome = 'failed'",
-    )
+    errors = connection.execute(
+        "select error from anchorline_ops.refresh_log where outcome = 'failed' "
+        "order by refresh_id desc limit 2"
+    ).fetchall()
+    for (error,) in errors:
+        assert "must be refreshed together" in error
     session.refresh(validate=False)  # the transfer, which came after the queue had been read
     assert (
         one(
@@ -767,6 +770,34 @@ def test_lineages_that_are_joined_while_two_runners_refresh_them_come_out_right(
         == 1
     )
     assert_one_runner_gives_the_same(session, connection, before)
+
+
+def test_one_of_several_stops_where_it_would_change_batches_of_another(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    moved, batch, other = one(
+        connection,
+        """
+        select own.assignment_id, own.batch_id, others.batch_id
+        from anchorline_intermediate.int_assignments as own
+        inner join anchorline_intermediate.int_lineages as lineages using (batch_id)
+        inner join anchorline_intermediate.int_lineages as others
+            on lineages.lineage_id < others.lineage_id
+        order by own.assignment_id, others.batch_id
+        limit 1
+        """,
+    )
+    move = "update batch_batchcontainerassignment set batch_id = %s where id = %s"
+    before = one(connection, LAST_CHANGE)
+    connection.execute(move, (other, moved))
+    with pytest.raises(RefreshError) as raised:
+        session._refresher.refresh_share(
+            Scope("batches", "by hand", batch_ids=(batch,), keeps_to=(batch,))
+        )
+    assert "must be refreshed together" in str(raised.value.details)
+    assert one(connection, LAST_CHANGE) == before
+    connection.execute(move, (batch, moved))
+    assert session.refresh(validate=False) is not None
 
 
 def test_a_row_of_a_killed_refresh_is_closed(

@@ -2,6 +2,7 @@
 -- why it is not used (null where it is).
 {{ config(
     meta={'examined_by': ['source_assignment_id', 'dest_assignment_id']},
+    post_hook="{{ raise_if_tied('source_assignment_id', 'dest_assignment_id') }}",
     indexes=[
         {'columns': ['source_assignment_id']},
         {'columns': ['dest_assignment_id']},
