@@ -24,36 +24,13 @@
 
 
 {#-
-  Stops one of several runs where a transfer of the meantime leads from its batches to those of
-  another: two runs that each compute one end of a movement would both keep what is right for
-  neither. In the model of all transfers, before each run adds what follows at the other's end as
-  well. What ties the batches is found again by the next run, which examines both.
+  Stops one of several runs where records of the meantime tie its batches to those of another: it
+  had to examine those as well, or a transfer leads to them. Two runs that each compute one end of
+  a movement would both keep what is right for neither. In the model of all transfers, before each
+  run adds what follows at the other's end as well. What ties the batches is found again by the
+  next run, which examines both.
 -#}
 {% macro raise_if_tied(from_id, to_id) -%}
-    {%- if is_one_of_several() -%}
-        {%- set is_tied -%}
-            {%- for own_id, other_id in [(from_id, to_id), (to_id, from_id)] -%}
-        exists (
-            select from {{ this }} as movements
-            inner join {{ layer_relation('intermediate', 'int_assignments') }} as others
-                on movements.{{ other_id }} = others.assignment_id
-            where
-                movements.{{ own_id }} = any('{{ examined_ids()['assignment_id'] }}'::bigint[])
-                and not {{ is_kept_to('others.batch_id') }}
-        )
-        {{ 'or ' if not loop.last -}}
-            {%- endfor -%}
-        {%- endset -%}
-        {{ raise_where_tied(is_tied) }}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#-
-  Stops one of several runs, before anybody follows its changes, where it has examined batches of
-  another, or changed them: an assignment was moved from batch to batch in the meantime.
--#}
-{% macro raise_if_not_kept_to() -%}
     {%- if is_one_of_several() -%}
         {%- set is_tied -%}
         exists (
@@ -62,7 +39,30 @@
                 invocation_id = {{ sql_literal(invocation_id) }}
                 and not batch_ids <@ {{ bigint_array(var('refresh_keeps_to')) }}
         )
+            {%- for own_id, other_id in [(from_id, to_id), (to_id, from_id)] %}
         or exists (
+            select from {{ this }} as movements
+            inner join {{ layer_relation('intermediate', 'int_assignments') }} as others
+                on movements.{{ other_id }} = others.assignment_id
+            where
+                movements.{{ own_id }} = any('{{ examined_ids()['assignment_id'] }}'::bigint[])
+                and not {{ is_kept_to('others.batch_id') }}
+        )
+            {%- endfor -%}
+        {%- endset -%}
+        {{ raise_where_tied(is_tied) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+  Stops one of several runs, before anybody follows its changes, where they reach batches of
+  another: by records of the meantime fish share the feed of a container with those.
+-#}
+{% macro raise_if_not_kept_to() -%}
+    {%- if is_one_of_several() -%}
+        {%- set is_tied -%}
+        exists (
             select from {{ this }}
             where
                 invocation_id = {{ sql_literal(invocation_id) }}
@@ -82,7 +82,8 @@ begin
         {{ condition }}
     then
         raise exception
-        'records have tied batches of this run to those of another: they must be refreshed together';
+        'records have tied batches of this run to those of another: they must be refreshed '
+        'together, as one runner does next';
     end if;
 end
 $kept$

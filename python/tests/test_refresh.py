@@ -772,31 +772,121 @@ def test_lineages_that_are_joined_while_two_runners_refresh_them_come_out_right(
     assert_one_runner_gives_the_same(session, connection, before)
 
 
-def test_one_of_several_stops_where_it_would_change_batches_of_another(
-    session: RefreshSession, connection: psycopg.Connection
-) -> None:
-    moved, batch, other = one(
+def stopped_share(
+    session: RefreshSession,
+    connection: psycopg.Connection,
+    batch: int,
+    change: Callable[[], object],
+) -> str:
+    """Refresh a batch's lineage as one of several runs that must stop, and change it when begun."""
+    lineage = one(
         connection,
         """
-        select own.assignment_id, own.batch_id, others.batch_id
-        from anchorline_intermediate.int_assignments as own
-        inner join anchorline_intermediate.int_lineages as lineages using (batch_id)
-        inner join anchorline_intermediate.int_lineages as others
-            on lineages.lineage_id < others.lineage_id
-        order by own.assignment_id, others.batch_id
-        limit 1
+        select array_agg(mates.batch_id)
+        from anchorline_intermediate.int_lineages as own
+        inner join anchorline_intermediate.int_lineages as mates using (lineage_id)
+        where own.batch_id = %s
+        """,
+        batch,
+    )
+    share = Scope("batches", "by hand", batch_ids=(batch,), keeps_to=tuple(lineage))
+    before = one(connection, LAST_CHANGE)
+    with (
+        ThreadPoolExecutor(1) as executor,
+        held(connection, "anchorline_intermediate.int_assignments_checked") as wait_for,
+    ):
+        refreshing = executor.submit(session._refresher.refresh_share, share)
+        wait_for(1)
+        change()
+    with pytest.raises(RefreshError) as raised:
+        refreshing.result()
+    assert one(connection, LAST_CHANGE) == before
+    return str(raised.value.details)
+
+
+def test_one_of_several_stops_where_it_has_examined_a_batch_of_another(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    """An assignment that no transfer leads to or from has come into another batch."""
+    moved, batch = one(
+        connection,
+        """
+        select assignment_id, batch_id from anchorline_intermediate.int_assignments
+        where
+            not exists (
+                select from batch_transferaction
+                where assignment_id in (source_assignment_id, dest_assignment_id)
+            )
+        order by assignment_id limit 1
         """,
     )
+    other = one(
+        connection,
+        """
+        insert into batch_batch
+        select (
+            jsonb_populate_record(
+                batches,
+                jsonb_build_object(
+                    'id', (select max(id) + 1 from batch_batch), 'batch_number', 'ANOTHER'
+                )
+            )
+        ).*
+        from batch_batch as batches where id = %s
+        returning id
+        """,
+        batch,
+    )
     move = "update batch_batchcontainerassignment set batch_id = %s where id = %s"
-    before = one(connection, LAST_CHANGE)
     connection.execute(move, (other, moved))
-    with pytest.raises(RefreshError) as raised:
-        session._refresher.refresh_share(
-            Scope("batches", "by hand", batch_ids=(batch,), keeps_to=(batch,))
-        )
-    assert "must be refreshed together" in str(raised.value.details)
-    assert one(connection, LAST_CHANGE) == before
+    stopped = stopped_share(session, connection, batch, lambda: None)
+    assert stopped.startswith("int_transfer_actions_checked: ")
+    assert "must be refreshed together" in stopped
     connection.execute(move, (batch, moved))
+    connection.execute("delete from batch_batch where id = %s", (other,))
+    assert session.refresh(validate=False) is not None
+
+
+def test_one_of_several_stops_where_its_changes_reach_a_batch_of_another(
+    session: RefreshSession, connection: psycopg.Connection
+) -> None:
+    """Fish have eaten, by what is recorded since, from the feed of those before them."""
+    feeding, first_fed, late, batch, came_on = one(
+        connection,
+        """
+        select
+            feed.id, feed.feeding_date, late.assignment_id, late.batch_id, late.assignment_date
+        from anchorline_intermediate.int_assignments as late
+        inner join anchorline_intermediate.int_lineages as of_late using (batch_id)
+        inner join anchorline_intermediate.int_assignments as early
+            on
+                late.container_id = early.container_id
+                and early.last_active_date < late.assignment_date
+        inner join anchorline_intermediate.int_lineages as of_early
+            on early.batch_id = of_early.batch_id and of_late.lineage_id <> of_early.lineage_id
+        inner join inventory_feedingevent as feed on early.assignment_id = feed.batch_assignment_id
+        order by feed.feeding_date desc, feed.id limit 1
+        """,
+    )
+    eat = "update inventory_feedingevent set batch_id = %s, batch_assignment_id = %s where id = %s"
+    come = "update batch_batchcontainerassignment set assignment_date = %s where id = %s"
+    eaters = one(
+        connection,
+        "select batch_id, batch_assignment_id from inventory_feedingevent where id = %s",
+        feeding,
+    )
+    # older instances have such feed
+    connection.execute("alter table inventory_feedingevent alter column batch_id drop not null")
+    connection.execute(eat, (None, None, feeding))
+    assert session.refresh(validate=False) is not None
+    stopped = stopped_share(
+        session, connection, batch, lambda: connection.execute(come, (first_fed, late))
+    )
+    assert stopped.startswith("int_changes: ")
+    assert "must be refreshed together" in stopped
+    connection.execute(come, (came_on, late))
+    connection.execute(eat, (*eaters, feeding))
+    connection.execute("alter table inventory_feedingevent alter column batch_id set not null")
     assert session.refresh(validate=False) is not None
 
 
